@@ -1,0 +1,1 @@
+"""The local Azure: Entra, Resource Manager, SCM and a function host."""

@@ -1,0 +1,1 @@
+"""Thin Dagster resources over the AWS, Azure and HTTP clients."""

@@ -1,0 +1,1 @@
+"""The assets of the graph and their checks, one module per asset."""
