@@ -1,0 +1,106 @@
+"""The front door: each request goes to the training service, to the S3 mirror, or to moto."""
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+from werkzeug.wrappers import Request, Response
+
+from mc_assets.local_cloud.aws.errors import AwsError
+from mc_assets.local_cloud.aws.iam import simulate_principal_policy
+from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
+from mc_assets.local_cloud.aws.training_service import TrainingService
+from mc_assets.local_cloud.settings import REGION
+
+logger = logging.getLogger(__name__)
+
+HEALTH_PATH = "/_mc/health"
+_TARGET_PREFIX = "SageMaker."
+# source: Signature Version 4, "Credential=<key>/<date>/<region>/<service>/aws4_request".
+_CREDENTIAL_REGION = re.compile(r"Credential=[^/]+/\d{8}/([a-z0-9-]+)/")
+
+
+class Front:
+    """One WSGI application for every AWS service."""
+
+    def __init__(
+        self,
+        moto: DomainDispatcherApplication,
+        s3: S3Mirror,
+        training: TrainingService,
+        health: dict[str, Any],
+    ) -> None:
+        self._moto = moto
+        self._s3 = s3
+        self._training = training
+        self._health = health
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = _whole(environ)
+        answer = self._answer(request) or self._application(request)
+        return answer(environ, start_response)
+
+    def _answer(self, request: Request) -> Response | None:
+        """What is answered here and not by an application behind."""
+        target = request.headers.get("X-Amz-Target", "")
+        if target.startswith(_TARGET_PREFIX):
+            return self._training_answer(target.removeprefix(_TARGET_PREFIX), request)
+        if request.method == "GET" and request.path == HEALTH_PATH:
+            return Response(json.dumps(self._health), mimetype="application/json")
+        if request.path == "/" and b"Action=SimulatePrincipalPolicy&" in request.get_data():
+            return simulate_principal_policy(dict(parse_qsl(request.get_data(as_text=True))))
+        _rewind(request)
+        return None
+
+    def _application(self, request: Request) -> Any:
+        application: Any = self._moto.get_application(request.environ)
+        return self._s3 if application.service == "s3" else application
+
+    def _training_answer(self, operation: str, request: Request) -> Response | None:
+        try:
+            content = _read_json(request)
+            if not self._training.serves(operation, content):
+                return None
+            answer = self._training.answer(operation, content, _region(request))
+        except AwsError as error:
+            logger.info("%s refused: %s", operation, error.message)
+            return _json({"__type": error.code, "message": error.message}, error.status)
+        return _json(answer, 200)
+
+
+def _whole(environ: dict[str, Any]) -> Request:
+    """The request with its body read, so that a slow client keeps nothing waiting but itself."""
+    body = Request(environ, populate_request=False).get_data()
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return Request(environ, populate_request=False)
+
+
+def _rewind(request: Request) -> None:
+    request.environ["wsgi.input"].seek(0)
+
+
+def _read_json(request: Request) -> Any:
+    try:
+        content = json.loads(request.get_data() or b"{}")
+    except ValueError as error:
+        raise AwsError("SerializationException", f"The body is not JSON: {error}.") from error
+    _rewind(request)
+    return content
+
+
+def _region(request: Request) -> str:
+    match = _CREDENTIAL_REGION.search(request.headers.get("Authorization", ""))
+    return match.group(1) if match else REGION
+
+
+def _json(content: dict[str, Any], status: int) -> Response:
+    response = Response(json.dumps(content), status, mimetype="application/x-amz-json-1.1")
+    response.headers["x-amzn-RequestId"] = str(uuid4())
+    return response

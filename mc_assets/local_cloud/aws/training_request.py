@@ -1,0 +1,84 @@
+"""What CreateTrainingJob refuses beyond its API model: contradictions, and what cannot run here."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from mc_assets.local_cloud.aws.errors import validation_error
+from mc_assets.local_cloud.store import Document
+
+OPT_ML = "/opt/ml"
+
+
+def check_training_request(request: Document) -> None:
+    """Raise ValidationException for the first thing wrong with a well-formed request."""
+    for refusal in _refusals(request):
+        raise validation_error(refusal)
+
+
+def _refusals(request: Document) -> Iterator[str]:
+    yield from _algorithm_refusals(request)
+    yield from _resource_refusals(request)
+    yield from _stopping_refusals(request)
+    yield from _channel_refusals(request)
+    checkpoints = posixpath.normpath(request.get("CheckpointConfig", {}).get("LocalPath", OPT_ML))
+    if checkpoints != OPT_ML and not checkpoints.startswith(f"{OPT_ML}/"):
+        yield f"CheckpointConfig.LocalPath is {checkpoints}; the local SageMaker only has /opt/ml."
+
+
+def _algorithm_refusals(request: Document) -> Iterator[str]:
+    algorithm = request.get("AlgorithmSpecification", {})
+    if bool(algorithm.get("TrainingImage")) == bool(algorithm.get("AlgorithmName")):
+        yield "AlgorithmSpecification needs either a TrainingImage or an AlgorithmName, not both."
+    if algorithm.get("TrainingInputMode") == "Pipe":
+        yield "The local SageMaker has no Pipe mode; use File or FastFile."
+    for metric in algorithm.get("MetricDefinitions", []):
+        yield from _regex_refusals(metric["Name"], metric["Regex"])
+    hyperparameters = request.get("HyperParameters", {})
+    program = {"sagemaker_program", "sagemaker_submit_directory"} <= set(hyperparameters)
+    if not program and not algorithm.get("ContainerEntrypoint"):
+        yield (
+            "The local SageMaker runs scripts, not images: give the hyperparameters "
+            "sagemaker_program and sagemaker_submit_directory, or a ContainerEntrypoint."
+        )
+
+
+def _regex_refusals(name: str, regex: str) -> Iterator[str]:
+    try:
+        groups = re.compile(regex).groups
+    except re.error as error:
+        yield f"The Regex of metric definition {name} does not compile: {error}."
+        return
+    if groups < 1:
+        yield f"The Regex of metric definition {name} has no capture group for the value."
+
+
+def _resource_refusals(request: Document) -> Iterator[str]:
+    resources = request.get("ResourceConfig")
+    if not resources or "InstanceType" not in resources:
+        yield "ResourceConfig needs an InstanceType; the local SageMaker has no other way to run."
+    elif resources.get("InstanceCount", 1) != 1:
+        yield "The local SageMaker runs one instance per job: InstanceCount must be 1."
+
+
+def _stopping_refusals(request: Document) -> Iterator[str]:
+    stopping = request.get("StoppingCondition", {})
+    wait = stopping.get("MaxWaitTimeInSeconds")
+    if request.get("EnableManagedSpotTraining"):
+        if wait is None or wait < stopping.get("MaxRuntimeInSeconds", 0):
+            yield "Managed spot training needs MaxWaitTimeInSeconds, not below MaxRuntimeInSeconds."
+    elif wait is not None:
+        yield "MaxWaitTimeInSeconds is only for managed spot training."
+
+
+def _channel_refusals(request: Document) -> Iterator[str]:
+    channels = request.get("InputDataConfig", [])
+    names = [channel["ChannelName"] for channel in channels]
+    if len(set(names)) != len(names):
+        yield "InputDataConfig names a channel more than once."
+    for channel in channels:
+        source = channel["DataSource"].get("S3DataSource")
+        if source is None or source["S3DataType"] != "S3Prefix":
+            yield f"Channel {channel['ChannelName']}: the local SageMaker only reads an S3Prefix."
+        if channel.get("CompressionType", "None") != "None" or channel.get("InputMode") == "Pipe":
+            yield f"Channel {channel['ChannelName']}: the local SageMaker only copies files as is."
