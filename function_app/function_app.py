@@ -1,0 +1,116 @@
+"""The routes: classify, health, model. Every answer names the model and the package."""
+
+import functools
+import http
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+from classifier import Classifier, probabilities
+from payload import BadInput, grey_levels, read_flag, read_images
+
+Route = Callable[[func.HttpRequest], func.HttpResponse]
+
+HERE = Path(__file__).parent
+LOGGER = logging.getLogger(__name__)
+
+
+def _positive_setting(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"The setting {name} must be a positive whole number, found {text!r}.")
+    return int(text)
+
+
+def _load_classifier(manifest: dict[str, Any]) -> Classifier:
+    model = (HERE / "model" / "model.onnx").read_bytes()
+    classifier = Classifier(model, threads=_positive_setting("MC_INTRA_OP_THREADS", 1))
+    if classifier.sha256 != manifest["model"]["sha256"]:
+        raise ValueError(
+            f"model/model.onnx has sha256 {classifier.sha256}, manifest.json says "
+            f"{manifest['model']['sha256']}: the package is damaged, deploy it again."
+        )
+    return classifier
+
+
+# All of this runs while the worker imports the module: a package that cannot serve is never
+# indexed, and the reason stands in the worker's log.
+MAX_BODY_BYTES = _positive_setting("MC_MAX_BODY_BYTES", 8 * 1024 * 1024)
+MANIFEST: dict[str, Any] = json.loads((HERE / "manifest.json").read_bytes())
+CLASSIFIER = _load_classifier(MANIFEST)
+LEVELS = grey_levels(CLASSIFIER.input_mean, CLASSIFIER.input_std)
+IDENTITY = {"x-model-sha256": CLASSIFIER.sha256, "x-package-version": MANIFEST["version"]}
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+def _answer(
+    document: object, status: int = 200, mimetype: str = "application/json"
+) -> func.HttpResponse:
+    text = json.dumps(document, allow_nan=False)
+    return func.HttpResponse(text, status_code=status, mimetype=mimetype, headers=IDENTITY)
+
+
+def _problem(status: int, title: str, detail: str) -> func.HttpResponse:
+    """An error as RFC 9457 has it."""
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return _answer(document, status, "application/problem+json")
+
+
+def _with_problems(route: Route) -> Route:
+    """Answer what a route raises: the client's mistakes in full, ours without their inside."""
+
+    @functools.wraps(route)
+    def answered(req: func.HttpRequest) -> func.HttpResponse:
+        try:
+            return route(req)
+        except BadInput as error:
+            return _problem(error.status, error.title, error.detail)
+        except Exception:
+            LOGGER.exception("The request failed.")
+            title = http.HTTPStatus.INTERNAL_SERVER_ERROR.phrase
+            return _problem(500, title, "The function failed; its log has the reason.")
+
+    return answered
+
+
+def _body(req: func.HttpRequest) -> bytes:
+    body = req.get_body()
+    if len(body) > MAX_BODY_BYTES:
+        raise BadInput(
+            413,
+            "Body too large",
+            f"At most {MAX_BODY_BYTES} bytes are accepted, found {len(body)} bytes.",
+        )
+    return body
+
+
+@app.route(route="classify", methods=["POST"])
+@_with_problems
+def classify(req: func.HttpRequest) -> func.HttpResponse:
+    """Digits of the images in the body; `?probabilities=true` adds ten probabilities an image."""
+    wants_probabilities = read_flag(req.params, "probabilities")
+    scores = CLASSIFIER.scores(read_images(req.headers, _body(req), LEVELS))
+    answer: dict[str, Any] = {"digits": scores.argmax(axis=1).tolist(), "model": CLASSIFIER.sha256}
+    if wants_probabilities:
+        answer["probabilities"] = probabilities(scores).tolist()
+    return _answer(answer)
+
+
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@_with_problems
+def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's binding
+    """That the model is loaded, and which; open to probes that hold no key."""
+    return _answer({"status": "ok", "model": CLASSIFIER.sha256, "package": MANIFEST["version"]})
+
+
+@app.route(route="model", methods=["GET"])
+@_with_problems
+def model(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's binding
+    """The package's manifest, the model's signature and its metadata."""
+    signature = CLASSIFIER.signature()
+    return _answer({"manifest": MANIFEST, **signature, "metadata": CLASSIFIER.metadata})
