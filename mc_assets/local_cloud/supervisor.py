@@ -103,14 +103,16 @@ def up(settings: LocalSettings) -> tuple[LocalSettings, list[str]]:
         with _locked(settings):
             settings = found_again(settings)
             load_credentials(settings.state)
-            started = [service.name for service in services(settings) if _start(service)]
+            launched = [launch for service in services(settings) if (launch := _launch(service))]
+            for launch in launched:
+                _wait_until_healthy(launch)
             _remember(settings)
     except OSError as error:
         raise LocalCloudError(
             f"The local clouds cannot write their state in {settings.state}: {error}. "
             "Free some space, or point MC_LOCAL_STATE at a folder that can be written."
         ) from error
-    return settings, started
+    return settings, [launch.service.name for launch in launched]
 
 
 def down(settings: LocalSettings) -> list[str]:
@@ -200,11 +202,21 @@ def _pid_of(service: Service) -> int | None:
     return health["pid"] if health and health.get("state") == str(service.settings.state) else None
 
 
-def _start(service: Service) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    """A service's new process, and where in the log its words begin."""
+
+    service: Service
+    process: subprocess.Popen[bytes]
+    log_start: int
+
+
+def _launch(service: Service) -> _Launch | None:
+    """Start the service's process unless it runs; it may not answer yet."""
     health = service.health()
     if health:
         if health.get("state") == str(service.settings.state):
-            return False
+            return None
         raise LocalCloudError(
             f"Port {service.port} is taken by the local clouds of {health.get('state')}: stop them "
             f"with `MC_LOCAL_STATE={health.get('state')} mc-local down`, or set "
@@ -221,15 +233,19 @@ def _start(service: Service) -> bool:
             cwd=service.settings.state,
             env=_service_environment(),
         )
-    _wait_until_healthy(service, process, log_start)
-    return True
+    return _Launch(service, process, log_start)
 
 
-def _wait_until_healthy(service: Service, process: subprocess.Popen, log_start: int) -> None:
+def _wait_until_healthy(launch: _Launch) -> None:
+    service, process = launch.service, launch.process
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            lines = service.log_file.read_bytes()[log_start:].decode(errors="replace").splitlines()
+            lines = (
+                service.log_file.read_bytes()[launch.log_start :]
+                .decode(errors="replace")
+                .splitlines()
+            )
             reason = lines[-1] if lines else "it said nothing"
             raise LocalCloudError(
                 f"The local {service.name} did not start: {reason} (its log is {service.log_file})"

@@ -1,0 +1,240 @@
+"""Route templates as ASP.NET reads them: which function answers a method and a path."""
+
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from mc_assets.local_cloud.azure.function_host.records import FunctionInfo
+
+_PARAMETER = re.compile(r"\{((?:[^{}]|\{\{|\}\})+)\}")
+_INSIDE = re.compile(
+    r"(?P<stars>\**)(?P<name>[^:=?*]+)(?P<constraints>(?::\w+(?:\((?:[^()]|\([^()]*\))*\))?)*)"
+    r"(?:=(?P<default>.*))?(?P<optional>\?)?"
+)
+_CONSTRAINT = re.compile(r":(\w+)(?:\(((?:[^()]|\([^()]*\))*)\))?")
+
+# Segments are compared one by one, the smaller number first.
+# source: Microsoft Learn, "Routing in ASP.NET Core", route template precedence.
+_LITERAL, _CONSTRAINED, _PLAIN, _CONSTRAINED_REST, _REST = range(1, 6)
+
+
+class RouteMatch(NamedTuple):
+    function: FunctionInfo
+    parameters: dict[str, str]
+
+
+class Parameter(NamedTuple):
+    name: str
+    constraints: tuple[Callable[[str], bool], ...]
+    default: str | None
+    optional: bool
+    catch_all: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One compiled template."""
+
+    pattern: re.Pattern[str]
+    parameters: tuple[Parameter, ...]
+    precedence: tuple[int, ...]
+
+    def parse(self, path: str) -> dict[str, str] | None:
+        """The parameters in a path without trailing slash, or None where it does not match."""
+        found = self.pattern.fullmatch(path)
+        if found is None:
+            return None
+        values: dict[str, str] = {}
+        for parameter, text in zip(self.parameters, found.groups(), strict=True):
+            value = text or parameter.default
+            if value is None:
+                continue
+            if not all(holds(value) for holds in parameter.constraints):
+                return None
+            values[parameter.name] = value
+        return values
+
+
+class RouteTable:
+    """Every HTTP function of an app under its route prefix, most specific template first."""
+
+    def __init__(self, prefix: str, functions: Iterable[FunctionInfo]) -> None:
+        self._literal: dict[str, list[FunctionInfo]] = {}
+        self._patterns: list[tuple[Route, FunctionInfo]] = []
+        for function in functions:
+            self._add(f"{prefix}/{function.route.lstrip('/')}", function)
+        self._patterns.sort(key=lambda entry: entry[0].precedence)
+
+    def match(self, method: str, path: str) -> RouteMatch | None:
+        """The function for a method and a decoded path, in any case and with any trailing slash."""
+        path = path.rstrip("/")
+        for function in self._literal.get(path.lower(), ()):
+            if _answers(function, method):
+                return RouteMatch(function, {})
+        for route, function in self._patterns:
+            if _answers(function, method) and (values := route.parse(path)) is not None:
+                return RouteMatch(function, values)
+        return None
+
+    def _add(self, template: str, function: FunctionInfo) -> None:
+        if "{" not in template:
+            key = "".join(f"/{segment}" for segment in _segments(template)).lower()
+            self._literal.setdefault(key, []).append(function)
+        else:
+            self._patterns.append((compile_route(template), function))
+
+
+def compile_route(template: str) -> Route:
+    """Compile a template such as `items/{id:int}/{*rest}`.
+
+    Raises:
+        ValueError: the template is not one ASP.NET would take; the message says why.
+    """
+    pattern, precedence = "", []
+    parameters: list[Parameter] = []
+    segments = _segments(template)
+    for position, segment in enumerate(segments):
+        found = _parameters_of(segment, template)
+        if any(parameter.catch_all for parameter in found) and position < len(segments) - 1:
+            raise ValueError(f"In the route {template!r} the catch-all must be the last segment.")
+        pattern += _segment_pattern(segment, found, template)
+        precedence.append(_precedence(segment, found))
+        parameters += found
+    return Route(re.compile(pattern, re.IGNORECASE), tuple(parameters), tuple(precedence))
+
+
+def _answers(function: FunctionInfo, method: str) -> bool:
+    return not function.methods or method in function.methods
+
+
+def _segments(template: str) -> list[str]:
+    # A slash inside braces belongs to a constraint, not to the path.
+    return [part for part in re.split(r"/(?![^{}]*\}(?!\}))", template) if part]
+
+
+def _parameters_of(segment: str, template: str) -> list[Parameter]:
+    if _PARAMETER.sub("", segment).strip("{}") != _PARAMETER.sub("", segment):
+        raise ValueError(f"The route {template!r} has an unbalanced brace in {segment!r}.")
+    return [_parameter(text, template) for text in _PARAMETER.findall(segment)]
+
+
+def _parameter(text: str, template: str) -> Parameter:
+    inside = _INSIDE.fullmatch(text)
+    if inside is None:
+        raise ValueError(f"The route {template!r} has a parameter that cannot be read: {{{text}}}.")
+    constraints = tuple(
+        _constraint(name, arguments.replace("{{", "{").replace("}}", "}"), template)
+        for name, arguments in _CONSTRAINT.findall(inside["constraints"])
+    )
+    return Parameter(
+        name=inside["name"],
+        constraints=constraints,
+        default=inside["default"],
+        optional=bool(inside["optional"]) or inside["default"] is not None,
+        catch_all=bool(inside["stars"]),
+    )
+
+
+def _segment_pattern(segment: str, parameters: list[Parameter], template: str) -> str:
+    if len(parameters) == 1 and _PARAMETER.fullmatch(segment):
+        (only,) = parameters
+        if only.catch_all:
+            return "(?:/(.*))?"
+        return "(?:/([^/]+))?" if only.optional else "/([^/]+)"
+    if any(parameter.optional or parameter.catch_all for parameter in parameters):
+        raise ValueError(
+            f"In the route {template!r} an optional or catch-all parameter shares a segment "
+            f"with other text: {segment!r}."
+        )
+    pieces = _PARAMETER.split(segment)
+    # re.split alternates literal text and parameter text.
+    return "/" + "".join(
+        "([^/]+)" if position % 2 else re.escape(piece) for position, piece in enumerate(pieces)
+    )
+
+
+def _precedence(segment: str, parameters: list[Parameter]) -> int:
+    if not parameters:
+        return _LITERAL
+    if not _PARAMETER.fullmatch(segment):
+        return _CONSTRAINED
+    (only,) = parameters
+    if only.catch_all:
+        return _CONSTRAINED_REST if only.constraints else _REST
+    return _CONSTRAINED if only.constraints else _PLAIN
+
+
+def _constraint(name: str, arguments: str, template: str) -> Callable[[str], bool]:
+    make = _CONSTRAINTS.get(name.lower())
+    if make is None:
+        raise ValueError(f"The route {template!r} uses the unknown constraint {name!r}.")
+    try:
+        return make(arguments)
+    except (ValueError, re.error) as error:
+        raise ValueError(
+            f"The route {template!r} has an unusable constraint {name}({arguments}): {error}."
+        ) from error
+
+
+def _reads_as(read: Callable[[str], object]) -> Callable[[str], Callable[[str], bool]]:
+    def holds(value: str) -> bool:
+        try:
+            read(value)
+        except ValueError:
+            return False
+        return True
+
+    return lambda _arguments: holds
+
+
+def _whole_number(bits: int) -> Callable[[str], Callable[[str], bool]]:
+    limit = 1 << (bits - 1)
+    return lambda _arguments: (
+        lambda value: (
+            re.fullmatch(r"[+-]?\d{1,20}", value, re.ASCII) is not None
+            and -limit <= int(value) < limit
+        )
+    )
+
+
+def _between(
+    measure: Callable[[str], int], arguments: str, lower: bool, upper: bool
+) -> Callable[[str], bool]:
+    bounds = [int(text) for text in arguments.split(",")]
+    least = bounds[0] if lower else None
+    most = bounds[-1] if upper else None
+
+    def holds(value: str) -> bool:
+        try:
+            size = measure(value)
+        except ValueError:
+            return False
+        return (least is None or size >= least) and (most is None or size <= most)
+
+    return holds
+
+
+_CONSTRAINTS: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
+    "int": _whole_number(32),
+    "long": _whole_number(64),
+    "bool": lambda _: lambda value: value.lower() in ("true", "false"),
+    "guid": _reads_as(uuid.UUID),
+    "alpha": lambda _: lambda value: value.isascii() and value.isalpha(),
+    "decimal": _reads_as(float),
+    "double": _reads_as(float),
+    "float": _reads_as(float),
+    "datetime": _reads_as(datetime.fromisoformat),
+    "required": lambda _: bool,
+    "length": lambda arguments: _between(len, arguments, lower=True, upper=True),
+    "minlength": lambda arguments: _between(len, arguments, lower=True, upper=False),
+    "maxlength": lambda arguments: _between(len, arguments, lower=False, upper=True),
+    "min": lambda arguments: _between(int, arguments, lower=True, upper=False),
+    "max": lambda arguments: _between(int, arguments, lower=False, upper=True),
+    "range": lambda arguments: _between(int, arguments, lower=True, upper=True),
+    "regex": lambda arguments: (
+        lambda value, found=re.compile(arguments, re.IGNORECASE): found.search(value) is not None
+    ),
+}

@@ -1,0 +1,115 @@
+"""Route templates: what matches, what wins, what is refused."""
+
+import pytest
+
+from mc_assets.local_cloud.azure.function_host.records import FunctionInfo
+from mc_assets.local_cloud.azure.function_host.routes import RouteTable, compile_route
+
+
+def function(name: str, route: str, *methods: str) -> FunctionInfo:
+    return FunctionInfo(name, route, methods, "anonymous", (), "function_app.py", True)
+
+
+def found(table: RouteTable, method: str, path: str) -> tuple[str, dict[str, str]] | None:
+    match = table.match(method, path)
+    return None if match is None else (match.function.name, match.parameters)
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "parameters"),
+    [
+        ("items", "/items", {}),
+        ("/items/", "/ITEMS/", {}),
+        ("{name}", "/a", {"name": "a"}),
+        ("{name}", "/a/b", None),
+        ("{name}", "", None),
+        ("items/{id?}", "/items", {}),
+        ("items/{id?}", "/items/7", {"id": "7"}),
+        ("items/{id=5}", "/items", {"id": "5"}),
+        ("items/{id:int}", "/items/-7", {"id": "-7"}),
+        ("items/{id:int}", "/items/x", None),
+        ("items/{id:int}", "/items/2147483648", None),
+        ("items/{id:long}", "/items/2147483648", {"id": "2147483648"}),
+        ("items/{id:int?}", "/items", {}),
+        ("items/{id:int:min(3)}", "/items/2", None),
+        ("items/{id:range(3,5)}", "/items/5", {"id": "5"}),
+        ("items/{id:range(3,5)}", "/items/6", None),
+        ("items/{id:min(1)}", "/items/abc", None),
+        ("{x:length(2)}", "/ab", {"x": "ab"}),
+        ("{x:length(2)}", "/abc", None),
+        ("{x:length(2,3)}", "/abc", {"x": "abc"}),
+        ("{x:maxlength(2)}", "/abc", None),
+        ("{x:minlength(2)}", "/a", None),
+        ("{x:alpha}", "/a1", None),
+        ("{x:bool}", "/True", {"x": "True"}),
+        ("{x:guid}", "/not-a-guid", None),
+        ("{x:guid}", "/7d444840-9dc0-11d1-b245-5ffdce74fad2", ...),
+        ("{x:double}", "/1.5", {"x": "1.5"}),
+        ("{x:datetime}", "/2026-11-23", {"x": "2026-11-23"}),
+        (r"{x:regex(^\d{{2}}$)}", "/12", {"x": "12"}),
+        (r"{x:regex(^\d{{2}}$)}", "/123", None),
+        ("{*rest}", "", {}),
+        ("{*rest}", "/a/b/c", {"rest": "a/b/c"}),
+        ("files/{**rest}", "/files/a/b", {"rest": "a/b"}),
+        ("{name}.{extension}", "/model.v1.onnx", {"name": "model.v1", "extension": "onnx"}),
+        ("v{version}/x", "/v2/x", {"version": "2"}),
+        ("{user-id}", "/me", {"user-id": "me"}),
+        ("a.b", "/axb", None),
+    ],
+)
+def test_template(template: str, path: str, parameters: dict[str, str] | None) -> None:
+    match = found(RouteTable("", [function("f", template)]), "GET", path)
+    if parameters is ...:
+        assert match is not None
+    else:
+        assert match == (None if parameters is None else ("f", parameters))
+
+
+def test_the_more_specific_route_wins() -> None:
+    table = RouteTable(
+        "api",
+        [
+            function("rest", "{*rest}"),
+            function("any", "items/{id}"),
+            function("number", "items/{id:int}"),
+            function("new", "items/new"),
+        ],
+    )
+    assert found(table, "GET", "/api/items/new") == ("new", {})
+    assert found(table, "GET", "/api/items/7") == ("number", {"id": "7"})
+    assert found(table, "GET", "/api/items/x") == ("any", {"id": "x"})
+    assert found(table, "GET", "/api/else/where") == ("rest", {"rest": "else/where"})
+    assert found(table, "GET", "/other") is None
+
+
+def test_the_method_chooses_between_functions_of_one_route() -> None:
+    table = RouteTable("api", [function("read", "x", "GET"), function("write", "x", "PUT", "POST")])
+    assert found(table, "GET", "/api/x") == ("read", {})
+    assert found(table, "POST", "/API/X") == ("write", {})
+    assert found(table, "DELETE", "/api/x") is None
+
+
+@pytest.mark.parametrize("prefix", ["", "v1/api"])
+def test_prefix(prefix: str) -> None:
+    table = RouteTable(prefix, [function("f", "x"), function("root", "")])
+    base = f"/{prefix}" if prefix else ""
+    assert found(table, "GET", f"{base}/x") == ("f", {})
+    assert found(table, "GET", base or "/") == ("root", {})
+    assert found(table, "GET", "/nothing/x") is None
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{x:colour}", "unknown constraint 'colour'"),
+        ("{x:range(a,b)}", "unusable constraint"),
+        ("{x:regex(()}", "cannot be read"),
+        ("{*rest}/more", "must be the last"),
+        ("a{x?}", "shares a segment"),
+        ("{x", "unbalanced brace"),
+    ],
+)
+def test_refused_templates(template: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as refusal:
+        compile_route(template)
+    assert template in str(refusal.value)
