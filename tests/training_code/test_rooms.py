@@ -1,0 +1,137 @@
+"""The rooms of training_code, one at a time and in this process."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch  # noqa: TID253 - training_code computes with it
+
+from arguments import parse
+from container import checkpoint_folder, write_failure
+from fitting import Fitting, learning_rate, smoothed_loss
+from mc_assets import idx
+from mnist_idx import load, normalise
+from network import build
+
+
+def test_defaults_come_from_the_variables_and_else_from_opt_ml() -> None:
+    arguments = parse([], {"SM_MODEL_DIR": "/somewhere/model"})
+    assert arguments.model_dir == Path("/somewhere/model")
+    assert arguments.training == Path("/opt/ml/input/data/training")
+    assert checkpoint_folder(arguments.model_dir) == Path("/somewhere/checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("True", True), ("true", True), ("False", False), ("false", False)]
+)
+def test_booleans_are_read_in_both_spellings(text: str, value: bool) -> None:
+    assert parse(["--no-cuda", text], {}).hyperparameters.no_cuda is value
+    assert parse(["--no-cuda"], {}).hyperparameters.no_cuda is True
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--lr", "0"], ["--lr", "nan"], ["--epochs", "0"], ["--label-smoothing", "1"], ["--seed"]],
+)
+def test_hyperparameters_out_of_range_are_refused(argv: list[str]) -> None:
+    with pytest.raises(argparse.ArgumentError):
+        parse(argv, {})
+
+
+def test_the_failure_file_is_cut_at_what_sagemaker_reads(tmp_path: Path) -> None:
+    write_failure(tmp_path / "output", ValueError("x" * 5000))
+    text = (tmp_path / "output" / "failure").read_text()
+    assert text.startswith("ValueError: xxx")
+    assert len(text) == 1024
+
+
+def test_the_failure_names_the_line_of_ours_that_raised(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no network") as caught:
+        build("transformer")
+    write_failure(tmp_path, caught.value)
+    text = (tmp_path / "failure").read_text()
+    assert "takes walkthrough" in text
+    assert "(network.py, line " in text
+    assert str(Path.cwd()) not in text
+
+
+def test_the_learning_rate_rises_falls_and_shrinks_by_gamma() -> None:
+    hyper = parse(["--lr", "1", "--warm-up", "0.2", "--epochs", "2"], {}).hyperparameters
+    rates = [learning_rate(hyper, step, 99) for step in range(99)]
+    assert max(rates) == pytest.approx(1.0)
+    assert rates.index(max(rates)) == 19
+    assert rates[0] == pytest.approx(0.05)
+    assert rates[-1] == pytest.approx(0.0125)
+    shrunk = parse(["--lr", "1", "--gamma", "0.5", "--epochs", "2"], {}).hyperparameters
+    assert learning_rate(shrunk, 60, 99) == pytest.approx(rates[60] / 2)
+    assert learning_rate(shrunk, 30, 99) == pytest.approx(rates[30])
+
+
+def test_the_smoothed_loss_is_cross_entropy_with_soft_targets() -> None:
+    output = torch.randn(5, 10, generator=torch.Generator().manual_seed(0)).log_softmax(1)
+    labels = torch.tensor([0, 1, 2, 3, 9])
+    expected = torch.nn.functional.cross_entropy(output, labels, label_smoothing=0.1)
+    assert smoothed_loss(output, labels, 0.1).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_diverging_training_fails_instead_of_shipping_nothing_of_worth(
+    mnist_subset: Path,
+) -> None:
+    argv = ["--lr", "1e9", "--warm-up", "0", "--precision", "float32"]
+    hyper = parse(argv, {}).hyperparameters
+    split = load(mnist_subset, "t10k", "testing")
+    fitting = Fitting(hyper, split, split, torch.device("cpu"))
+    with pytest.raises(ArithmeticError, match=r"loss is .* at step \d+: lower --lr"):
+        fitting.run(save=lambda: None, stop=lambda: False, log_interval=1)
+
+
+def test_the_network_is_the_walkthroughs() -> None:
+    network = build("walkthrough").eval()
+    assert sum(weights.numel() for weights in network.parameters()) == 1_199_882
+    assert network(torch.zeros(3, 1, 28, 28)).exp().sum(dim=1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_files_are_found_in_folders_below_and_normalised(
+    mnist_subset: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(mnist_subset, tmp_path / "MNIST" / "raw")
+    split = load(tmp_path, "t10k", "testing")
+    assert (tuple(split.images.shape), len(split)) == ((500, 1, 28, 28), 500)
+    assert split.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    whole = normalise(split.images)
+    assert whole.mean().item() == pytest.approx(0, abs=0.05)
+    assert whole.std().item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "reason"),
+    [
+        (idx.write(np.zeros((2, 28, 28), np.uint8))[:-1], None, "damaged"),
+        (idx.write(np.zeros((2, 28, 27), np.uint8)), None, "damaged"),
+        (b"\x1f\x8b zipped", None, "uncompressed IDX"),
+        (None, idx.write(np.zeros(3, np.uint8)), "3 labels"),
+        (None, idx.write(np.array([1, 10], np.uint8)), "not a digit"),
+        (
+            idx.write(np.zeros((0, 28, 28), np.uint8)),
+            idx.write(np.zeros(0, np.uint8)),
+            "holds nothing",
+        ),
+    ],
+)
+def test_damaged_files_are_refused(
+    tmp_path: Path, images: bytes | None, labels: bytes | None, reason: str
+) -> None:
+    whole = (idx.write(np.zeros((2, 28, 28), np.uint8)), idx.write(np.zeros(2, np.uint8)))
+    (tmp_path / idx.TRAIN_IMAGES).write_bytes(whole[0] if images is None else images)
+    (tmp_path / idx.TRAIN_LABELS).write_bytes(whole[1] if labels is None else labels)
+    with pytest.raises(ValueError, match=reason):
+        load(tmp_path, "train", "training")
+
+
+def test_two_files_of_one_name_are_refused(mnist_subset: Path, tmp_path: Path) -> None:
+    shutil.copytree(mnist_subset, tmp_path / "a")
+    shutil.copytree(mnist_subset, tmp_path / "b")
+    with pytest.raises(ValueError, match="2 times"):
+        load(tmp_path, "train", "training")
