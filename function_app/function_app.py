@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import azure.functions as func
+
 from classifier import Classifier, probabilities
 from payload import BadInput, grey_levels, read_flag, read_images
 

@@ -1,1 +1,1 @@
-"""A Dagster asset graph that trains on Amazon SageMaker, validates ONNX and serves from Azure Functions."""
+"""A Dagster asset graph: train on Amazon SageMaker, validate ONNX, serve from Azure Functions."""

@@ -1,4 +1,4 @@
-"""Where the local clouds keep their state, which ports they take, and the credentials they accept."""
+"""Where the local clouds keep state, which ports they take, which credentials they accept."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-# Raised whenever a release changes what is written in the state folder in a way older code misreads.
+# Raised whenever a release writes the state folder in a way that older code misreads.
 STATE_VERSION = 1
 
 AWS_PORT = 7460
@@ -91,7 +91,8 @@ def open_state(state: Path) -> None:
     if not found.isdigit() or int(found) > STATE_VERSION:
         raise LocalCloudError(
             f"The state folder {state} was written by a newer release (state version {found}, "
-            f"this release knows {STATE_VERSION}): upgrade mc_assets, or point MC_LOCAL_STATE elsewhere."
+            f"this release knows {STATE_VERSION}): upgrade mc_assets, or point MC_LOCAL_STATE "
+            "elsewhere."
         )
 
 

@@ -1,4 +1,4 @@
-"""JSON documents in one SQLite file: what a local cloud has acknowledged, it still knows after kill -9."""
+"""JSON documents in one SQLite file: what was acknowledged is still there after kill -9."""
 
 import json
 import sqlite3
@@ -49,7 +49,8 @@ class DocumentStore:
         """Every document of a kind whose key starts with the prefix, in key order."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT key, body FROM documents WHERE kind = ? AND substr(key, 1, ?) = ? ORDER BY key",
+                "SELECT key, body FROM documents WHERE kind = ? AND substr(key, 1, ?) = ? "
+                "ORDER BY key",
                 (kind, len(prefix), prefix),
             ).fetchall()
         return [(key, json.loads(body)) for key, body in rows]

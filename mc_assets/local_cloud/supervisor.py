@@ -10,14 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import requests
 
-import mc_assets
 from mc_assets.local_cloud.settings import (
     BUCKET,
     REGION,
@@ -141,7 +141,8 @@ def reset(settings: LocalSettings) -> None:
             f"{settings.state} does not look like a state folder of the local clouds (it has no "
             "VERSION file), so it was left alone."
         )
-    shutil.rmtree(settings.state, ignore_errors=False) if settings.state.exists() else None
+    if settings.state.exists():
+        shutil.rmtree(settings.state)
 
 
 def environment(settings: LocalSettings) -> dict[str, str | None]:
@@ -175,7 +176,7 @@ def services(settings: LocalSettings) -> tuple[Service, Service]:
 
 
 def found_again(settings: LocalSettings) -> LocalSettings:
-    """The same settings with the ports that this state folder's clouds were last started on, if they still run there."""
+    """With the ports this folder's clouds were last started on, if they still run there."""
     path = settings.state / "services.json"
     if not path.exists():
         return settings
@@ -264,16 +265,14 @@ def _stop(service: Service) -> bool:
     pid = _pid_of(service)
     if pid is None:
         return False
-    try:
+    with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         process.send_signal(signal.SIGTERM)
-        process.wait(STOP_SECONDS)
-    except psutil.NoSuchProcess:
-        pass
-    except psutil.TimeoutExpired:
-        log.warning("The local %s did not stop within %s s; killed.", service.name, STOP_SECONDS)
-        process.kill()
-        process.wait(STOP_SECONDS)
+        _, alive = psutil.wait_procs([process], STOP_SECONDS)
+        for stubborn in alive:
+            log.warning("The local %s did not stop in %s s; killed.", service.name, STOP_SECONDS)
+            stubborn.kill()
+            stubborn.wait(STOP_SECONDS)
     return True
 
 
@@ -284,7 +283,7 @@ def _service_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "AZURE_")) and name != "REQUESTS_CA_BUNDLE"
     }
-    package_root = str(Path(mc_assets.__file__).parent.parent)
+    package_root = str(Path(__file__).parents[2])
     return kept | {"PYTHONPATH": package_root, "PYTHONUNBUFFERED": "1"}
 
 
@@ -296,12 +295,9 @@ def _locked(settings: LocalSettings) -> Iterator[None]:
 
 
 def _require_local_extra() -> None:
-    try:
-        import moto  # noqa: F401, ICN001
-        import starlette
-        import trustme  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in ("moto", "starlette", "trustme", "uvicorn") if not find_spec(name)]
+    if missing:
         raise LocalCloudError(
-            f"The local clouds need the package {error.name}: pip install 'mc-assets[local]', or set "
+            f"The local clouds need {', '.join(missing)}: pip install 'mc-assets[local]', or set "
             "MC_TARGET=cloud to work with real accounts."
-        ) from error
+        )

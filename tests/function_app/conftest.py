@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 
 import azure.functions as func  # noqa: TID253 - what these tests speak
 import pytest
-from tiny_onnx import tiny_onnx  # pyright: ignore[reportMissingImports] - pytest's path has tests/
 
 from mc_assets.packaging import build_package
+from tiny_onnx import tiny_onnx  # pyright: ignore[reportMissingImports] - pytest's path has tests/
 
 SOURCE = Path(__file__).parents[2] / "function_app"
 MODULES = ("function_app", "classifier", "payload")

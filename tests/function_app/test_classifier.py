@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from onnx import TensorProto  # noqa: TID253 - the models are made here
+
 from tiny_onnx import (  # pyright: ignore[reportMissingImports] - pytest's path has tests/
     expected_digits,
     normalised,

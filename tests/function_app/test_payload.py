@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from tiny_onnx import (  # pyright: ignore[reportMissingImports] - pytest's path has tests/
     MEAN,
     STD,

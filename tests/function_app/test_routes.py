@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tiny_onnx import (  # pyright: ignore[reportMissingImports] - pytest's path has tests/
     METADATA,
     expected_digits,

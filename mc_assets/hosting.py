@@ -1,0 +1,225 @@
+"""What Azure is asked to create for one model: names, plans and Resource Manager's bodies."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+PlanKind = Literal["flex_consumption", "consumption", "premium"]
+PLAN_KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
+
+OWNER_TAG = "mc-assets-owner"
+# Storage Blob Data Owner: what AzureWebJobsStorage by identity needs, and deployments too.
+# Source: learn.microsoft.com, "Azure built-in roles" and "Connecting to host storage".
+BLOB_DATA_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
+
+_SKUS: dict[PlanKind, dict[str, Any]] = {
+    "flex_consumption": {"name": "FC1", "tier": "FlexConsumption"},
+    "consumption": {"name": "Y1", "tier": "Dynamic"},
+    "premium": {"name": "EP1", "tier": "ElasticPremium"},
+}
+# 3.12 is the last Python on Linux Consumption, which retires on 30 September 2028.
+_LAST_PYTHON_ON_CONSUMPTION = (3, 12)
+
+
+class HostingError(Exception):
+    """A choice of hosting that Azure does not have; its text is the whole message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """Where and how one model's function app runs.
+
+    Names that Azure wants unique in the world end in eight digits made from the subscription.
+    """
+
+    model: str
+    subscription_id: str
+    plan: PlanKind = "flex_consumption"
+    location: str = "ukwest"
+    resource_group: str = ""
+    app: str = ""
+    runtime: str = "python|3.12"
+    instance_memory_mb: int = 2048
+    maximum_instances: int = 40
+    settings: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.plan not in PLAN_KINDS:
+            raise HostingError(f"The plan {self.plan!r} is not one of {', '.join(PLAN_KINDS)}.")
+        version = tuple(int(part) for part in self.python_version.split("."))
+        if self.plan == "consumption" and version > _LAST_PYTHON_ON_CONSUMPTION:
+            raise HostingError(
+                f"Linux Consumption has no Python {self.python_version}: 3.12 is its last. "
+                "Choose it, or the plan flex_consumption."
+            )
+
+    @property
+    def python_version(self) -> str:
+        return self.runtime.partition("|")[2]
+
+    @property
+    def group_name(self) -> str:
+        return self.resource_group or f"rg-mc-{self.model}"
+
+    @property
+    def app_name(self) -> str:
+        return self.app or f"mc-{self.model}-{self._unique}"
+
+    @property
+    def staging_app_name(self) -> str:
+        return f"{self.app_name}-staging"
+
+    @property
+    def storage_name(self) -> str:
+        letters = "".join(character for character in self.model if character.isalnum())
+        return f"mc{letters[:12]}{self._unique}".lower()
+
+    @property
+    def releases_by_slot(self) -> bool:
+        """Slots where the plan has them; elsewhere a staging app stands beside the live one.
+
+        Flex Consumption has no slots, and Azure's own texts disagree on Linux Consumption's.
+        """
+        return self.plan == "premium"
+
+    @property
+    def is_flex(self) -> bool:
+        return self.plan == "flex_consumption"
+
+    @property
+    def all_tags(self) -> dict[str, str]:
+        return {**self.tags, OWNER_TAG: f"mc-assets/{self.model}"}
+
+    def plan_name(self, app: str) -> str:
+        # Flex takes one app a plan; the others share.
+        return f"plan-{app}" if self.is_flex else f"plan-{self.app_name}"
+
+    def container_name(self, app: str) -> str:
+        return f"app-package-{app}"[:63]
+
+    @property
+    def _unique(self) -> str:
+        return hashlib.sha256(self.subscription_id.encode()).hexdigest()[:8]
+
+
+def plan_body(hosting: Hosting) -> dict[str, Any]:
+    """`PUT serverfarms`: Linux is `reserved`."""
+    return {
+        "location": hosting.location,
+        "kind": "functionapp" if hosting.plan != "premium" else "elastic",
+        "tags": hosting.all_tags,
+        "sku": _SKUS[hosting.plan],
+        "properties": {"reserved": True},
+    }
+
+
+def storage_body(hosting: Hosting) -> dict[str, Any]:
+    """`PUT storageAccounts`, locked down; shared keys only where the plan has a file share."""
+    return {
+        "location": hosting.location,
+        "kind": "StorageV2",
+        "sku": {"name": "Standard_LRS"},
+        "tags": hosting.all_tags,
+        "properties": {
+            "minimumTlsVersion": "TLS1_2",
+            "allowBlobPublicAccess": False,
+            "allowSharedKeyAccess": not hosting.is_flex,
+            "supportsHttpsTrafficOnly": True,
+        },
+    }
+
+
+def site_body(
+    hosting: Hosting, plan_id: str, settings: Mapping[str, str], package_container: str
+) -> dict[str, Any]:
+    """`PUT sites` or `PUT slots`: HTTPS only, TLS 1.2, no FTP, an identity of its own."""
+    site_config: dict[str, Any] = {
+        "ftpsState": "Disabled",
+        "minTlsVersion": "1.2",
+        "scmMinTlsVersion": "1.2",
+        "http20Enabled": True,
+        "appSettings": [{"name": name, "value": value} for name, value in settings.items()],
+    }
+    properties: dict[str, Any] = {
+        "serverFarmId": plan_id,
+        "reserved": True,
+        "httpsOnly": True,
+        "siteConfig": site_config,
+    }
+    if hosting.is_flex:
+        properties["functionAppConfig"] = _flex_config(hosting, package_container)
+    else:
+        site_config["linuxFxVersion"] = f"Python|{hosting.python_version}"
+        site_config["use32BitWorkerProcess"] = False
+    return {
+        "location": hosting.location,
+        "kind": "functionapp,linux",
+        "tags": hosting.all_tags,
+        "identity": {"type": "SystemAssigned"},
+        "properties": properties,
+    }
+
+
+def app_settings(
+    hosting: Hosting, app: str, storage_connection_string: str | None
+) -> dict[str, str]:
+    """The settings that the plan needs, then the user's.
+
+    Flex reads its storage by identity; Consumption and Premium mount a file share, which takes the
+    account's key.
+    """
+    settings: dict[str, str] = {}
+    if storage_connection_string is None:
+        settings["AzureWebJobsStorage__accountName"] = hosting.storage_name
+        settings["AzureWebJobsStorage__credential"] = "managedidentity"
+    else:
+        settings |= {
+            "AzureWebJobsStorage": storage_connection_string,
+            "FUNCTIONS_EXTENSION_VERSION": "~4",
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "SCM_DO_BUILD_DURING_DEPLOYMENT": "true",
+            "ENABLE_ORYX_BUILD": "true",
+            "WEBSITE_CONTENTAZUREFILECONNECTIONSTRING": storage_connection_string,
+            "WEBSITE_CONTENTSHARE": app[:60].lower(),
+        }
+    return settings | dict(hosting.settings)
+
+
+def role_assignment(
+    hosting: Hosting, storage_id: str, principal_id: str
+) -> tuple[str, dict[str, Any]]:
+    """Resource id and body of the app's right to its own storage; the id is made from the two, so
+    asking twice makes one."""
+    name = uuid.uuid5(uuid.NAMESPACE_URL, f"{storage_id}/{principal_id}/{BLOB_DATA_OWNER}")
+    definitions = (
+        f"/subscriptions/{hosting.subscription_id}/providers/Microsoft.Authorization"
+        "/roleDefinitions"
+    )
+    body = {
+        "properties": {
+            "roleDefinitionId": f"{definitions}/{BLOB_DATA_OWNER}",
+            "principalId": principal_id,
+            "principalType": "ServicePrincipal",
+        }
+    }
+    return f"{storage_id}/providers/Microsoft.Authorization/roleAssignments/{name}", body
+
+
+def _flex_config(hosting: Hosting, package_container: str) -> dict[str, Any]:
+    return {
+        "deployment": {
+            "storage": {
+                "type": "blobContainer",
+                "value": package_container,
+                "authentication": {"type": "SystemAssignedIdentity"},
+            }
+        },
+        "runtime": {"name": "python", "version": hosting.python_version},
+        "scaleAndConcurrency": {
+            "maximumInstanceCount": hosting.maximum_instances,
+            "instanceMemoryMB": hosting.instance_memory_mb,
+        },
+    }

@@ -1,0 +1,198 @@
+"""ModelLifecycle, a Dagster component: one model's YAML becomes its assets, checks and jobs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import dagster as dg
+from pydantic import BeforeValidator, Field
+
+from mc_assets.automation.jobs import build_checks_job, build_teardown_job
+from mc_assets.hosting import Hosting, PlanKind
+from mc_assets.model_settings import Gates, ModelSettings
+from mc_assets.stages import (
+    dataset,
+    function_package,
+    live_endpoint,
+    onnx_model,
+    staged_endpoint,
+    trained_model,
+)
+from mc_assets.training_job import TrainingSettings
+
+STAGES: tuple[ModuleType, ...] = (
+    dataset,
+    trained_model,
+    onnx_model,
+    function_package,
+    staged_endpoint,
+    live_endpoint,
+)
+ROOT = Path(__file__).parent.parent
+
+
+def _as_text(value: object) -> object:
+    """Templating turns "1" into 1 and "true" into True before a field sees it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, BeforeValidator(_as_text)]
+
+
+class Training(dg.Model, dg.Resolvable):
+    """The training job."""
+
+    code: str = Field(
+        default="training_code", description="Folder of train.py, from the project's root."
+    )
+    image: str | None = Field(
+        default=None, description="Training image; AWS's newest PyTorch image if not given."
+    )
+    instance_type: str = Field(default="ml.m5.xlarge", description="SageMaker instance type.")
+    instance_count: int = Field(default=1, ge=1, description="How many instances.")
+    volume_size_gb: int = Field(default=30, ge=1, description="Storage of each instance.")
+    max_runtime: int = Field(
+        default=3600, ge=1, description="Seconds after which SageMaker stops the job."
+    )
+    hyperparameters: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of train.py, without the dashes."
+    )
+    environment: dict[str, Text] = Field(
+        default_factory=dict, description="Environment of the job; no secrets."
+    )
+    spot: bool = Field(default=False, description="Managed spot training, with checkpoints.")
+    max_wait: int | None = Field(
+        default=None, description="With spot: seconds to wait for capacity and to train, together."
+    )
+    subnets: list[str] = Field(default_factory=list, description="VPC subnets.")
+    security_group_ids: list[str] = Field(default_factory=list, description="VPC security groups.")
+    network_isolation: bool = Field(
+        default=False, description="No network for the script; then the image must have onnxscript."
+    )
+    encrypt_inter_container_traffic: bool = Field(default=False, description="Between instances.")
+    volume_kms_key_id: str | None = Field(default=None, description="KMS key of the storage.")
+    output_kms_key_id: str | None = Field(default=None, description="KMS key of the model archive.")
+
+
+class Thresholds(dg.Model, dg.Resolvable):
+    """What a version must reach to go on."""
+
+    min_training_accuracy: Share = Field(default=0.98, description="Measured by the training job.")
+    min_test_accuracy: Share = Field(
+        default=0.99, description="Of the ONNX model, on every test image."
+    )
+    min_endpoint_accuracy: Share = Field(
+        default=0.99, description="Over HTTP, on every test image."
+    )
+    champion_margin: Share = Field(
+        default=0.002,
+        description="How much less accurate than the live model is still let through.",
+    )
+    max_parity_difference: float = Field(
+        default=1e-3,
+        gt=0,
+        description="Largest difference between PyTorch's and ONNX Runtime's outputs.",
+    )
+    max_package_bytes: int = Field(
+        default=20_000_000, gt=0, description="Of the zip's files, unpacked."
+    )
+    max_latency_p95_ms: float = Field(
+        default=250.0, gt=0, description="Of single-image calls; warns."
+    )
+
+
+class FunctionAppHosting(dg.Model, dg.Resolvable):
+    """The function app."""
+
+    plan: PlanKind = Field(
+        default="flex_consumption", description="flex_consumption, consumption or premium."
+    )
+    location: str = Field(default="ukwest", description="Azure region.")
+    resource_group: str = Field(default="", description="rg-mc-<model> if not given.")
+    app: str = Field(
+        default="", description="mc-<model>-<eight digits> if not given; unique in the world."
+    )
+    runtime: str = Field(
+        default="python|3.12",
+        pattern=r"^python\|3\.\d+$",
+        description="Language and version, as Azure writes them. A bare 3.10 would arrive as 3.1.",
+    )
+    instance_memory_mb: int = Field(
+        default=2048, description="Flex Consumption: 512, 2048 or 4096."
+    )
+    maximum_instances: int = Field(
+        default=40, ge=1, description="Flex Consumption: scale-out limit."
+    )
+    settings: dict[str, Text] = Field(
+        default_factory=dict, description="Further app settings; no secrets."
+    )
+
+
+class ModelLifecycle(dg.Component, dg.Model, dg.Resolvable):
+    """A dataset on AWS, a model trained on SageMaker, and its live endpoint on Azure Functions."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9]{0,19}$", description="First part of every asset key."
+    )
+    dataset_folder: str | None = Field(
+        default=None,
+        description="Folder with your own four IDX files; the public MNIST if not given.",
+    )
+    function_app: str = Field(default="function_app", description="Folder of function_app.py.")
+    job_prefix: str | None = Field(
+        default=None, description="Before the names of the jobs; `<name>_` if not given."
+    )
+    owners: list[str] = Field(default_factory=list, description='"team:x" or an e-mail address.')
+    tags: dict[str, Text] = Field(
+        default_factory=dict, description="On everything made on AWS and on Azure."
+    )
+    training: Training = Field(default_factory=Training, description="The training job.")
+    gates: Thresholds = Field(
+        default_factory=Thresholds, description="What a version must reach to go on."
+    )
+    hosting: FunctionAppHosting = Field(
+        default_factory=FunctionAppHosting, description="The function app."
+    )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - the component's signature
+        return self.build()
+
+    def build(self) -> dg.Definitions:
+        """The model's assets, checks and jobs, without resources."""
+        model = self.settings()
+        prefix = f"{model.name}_" if self.job_prefix is None else self.job_prefix
+        checks = [check for stage in STAGES for check in stage.build_checks(model)]
+        return dg.Definitions(
+            assets=[stage.build_asset(model) for stage in STAGES],
+            asset_checks=checks,
+            jobs=[
+                build_checks_job(model, prefix, checks),
+                build_teardown_job(model, prefix),
+            ],
+        )
+
+    def settings(self) -> ModelSettings:
+        """The YAML's choices as the stages take them; paths from the project's root."""
+        training = self.training.model_dump(exclude={"code", "image"})
+        model = ModelSettings(
+            name=self.name,
+            training_code=ROOT / self.training.code,
+            training_image=self.training.image,
+            training=TrainingSettings(**_frozen(training)),
+            function_app=ROOT / self.function_app,
+            gates=Gates(**self.gates.model_dump()),
+            hosting=self.hosting.model_dump(),
+            dataset_folder=ROOT / self.dataset_folder if self.dataset_folder else None,
+            owners=tuple(self.owners),
+            tags=self.tags,
+        )
+        Hosting(model=self.name, subscription_id="", **model.hosting)  # refuse a wrong choice now
+        return model
+
+
+def _frozen(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

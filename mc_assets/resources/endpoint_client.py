@@ -1,0 +1,121 @@
+"""The deployed function as its users call it, over HTTP with a function key."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MODEL_HEADER = "x-model-sha256"
+PACKAGE_HEADER = "x-package-version"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One call: the digits, which model and package gave them, and how long it took in seconds."""
+
+    digits: tuple[int, ...]
+    model_sha256: str
+    content_version: str
+    seconds: float
+
+
+def serving(url: str) -> str | None:
+    """Version of the package that answers `GET /api/health`; None while nothing of ours does."""
+    import requests
+
+    try:
+        answer = requests.get(f"{url}/api/health", timeout=(5, 30))
+        return answer.json()["package"] if answer.status_code == 200 else None
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        return None
+
+
+def warm_up(url: str, content_version: str, answers: int = 3, timeout: float = 180) -> float:
+    """Wait until the endpoint has answered `answers` times in a row with this package.
+
+    Any other answer counts for nothing: Azure's own warm-up takes every status code for warm.
+
+    Returns:
+        seconds until it did.
+
+    Raises:
+        dagster.Failure: it did not in time; names what it answered last.
+    """
+    started, in_a_row, last = time.monotonic(), 0, None
+    for last in _ask_until(url, started + timeout):
+        in_a_row = in_a_row + 1 if last == content_version else 0
+        if in_a_row == answers:
+            return time.monotonic() - started
+    raise dg.Failure(
+        f"{url} did not serve package {content_version[:12]} within {timeout:.0f} s; last it "
+        f"served {(last or 'nothing')[:12]}."
+    )
+
+
+def _ask_until(url: str, deadline: float) -> Iterator[str | None]:
+    pause = 0.05
+    while time.monotonic() < deadline:
+        version = serving(url)
+        yield version
+        if version is None:
+            time.sleep(pause)
+            pause = min(2.0, pause * 1.5)
+
+
+@dataclass(frozen=True)
+class EndpointClient:
+    """Calls one function app; connections are kept, the key is in no message."""
+
+    url: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"EndpointClient({self.url})"
+
+    @cached_property
+    def _session(self) -> Any:
+        import requests
+
+        session = requests.Session()
+        session.headers["x-functions-key"] = self.key
+        return session
+
+    def classify(self, images: "np.ndarray") -> Answer:
+        """Classify uint8 images of shape [N, 28, 28] by the binary body.
+
+        Raises:
+            dagster.Failure: the endpoint answered with anything but 200.
+        """
+        started = time.perf_counter()
+        answer = self.post(images.tobytes(), "application/octet-stream")
+        seconds = time.perf_counter() - started
+        if answer.status_code != 200:
+            raise dg.Failure(
+                f"{self.url}/api/classify answered {answer.status_code}: {answer.text[:500]}"
+            )
+        return Answer(
+            digits=tuple(answer.json()["digits"]),
+            model_sha256=answer.headers.get(MODEL_HEADER, ""),
+            content_version=answer.headers.get(PACKAGE_HEADER, ""),
+            seconds=seconds,
+        )
+
+    def post(self, body: bytes, content_type: str) -> Any:
+        """`POST /api/classify` as it is; the requests.Response."""
+        import requests
+
+        try:
+            return self._session.post(
+                f"{self.url}/api/classify",
+                data=body,
+                headers={"Content-Type": content_type},
+                timeout=(5, 60),
+            )
+        except requests.RequestException as error:
+            raise dg.Failure(f"{self.url} could not be reached: {error}") from error

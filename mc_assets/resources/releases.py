@@ -1,0 +1,111 @@
+"""Bringing a package before users: stage it out of sight, then promote it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import dagster as dg
+
+from mc_assets.artifacts import Endpoint
+from mc_assets.hosting import Hosting
+from mc_assets.resources.azure_functions import AzureFunctions, FunctionApp
+from mc_assets.resources.endpoint_client import EndpointClient, serving, warm_up
+from mc_assets.resources.scm import Deployment, ScmSite
+
+SLOT = "staging"
+FUNCTIONS = frozenset({"classify", "health", "model"})
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The package to release: the zip's bytes, and the version its function answers with."""
+
+    data: bytes
+    content_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An app that serves a candidate, and what it took: nothing where it did so already."""
+
+    app: FunctionApp
+    how: str
+    deployment: Deployment | None = None
+    warm_up_seconds: float = 0.0
+
+
+class Releases(dg.ConfigurableResource):
+    """Slot and swap where the plan has slots; elsewhere a staging app beside the live one.
+
+    Either way an app that serves the candidate already is left alone, unless `redeploy`.
+    """
+
+    azure: dg.ResourceDependency[AzureFunctions]
+    scm: dg.ResourceDependency[ScmSite]
+    warm_up_answers: int = 3
+    warm_up_timeout_seconds: int = 180
+    functions_timeout_seconds: int = 120
+
+    def client(self, endpoint: Endpoint) -> EndpointClient:
+        """Calls a released endpoint with a key read just now; its record carries none."""
+        key = self.azure.function_key(endpoint.resource_group, endpoint.app, endpoint.slot)
+        return EndpointClient(url=endpoint.url, key=key)
+
+    def stage(self, hosting: Hosting, candidate: Candidate, redeploy: bool, log: Log) -> Release:
+        """Have the candidate serve somewhere that no user calls."""
+        if not hosting.releases_by_slot:
+            app = self.azure.ensure_app(hosting, hosting.staging_app_name)
+            return self._serve(app, candidate, redeploy, log)
+        live = self.azure.ensure_app(hosting, hosting.app_name)
+        if serving(live.url) == candidate.content_version and not redeploy:
+            # After a swap the slot holds the version before: staging again would go back and forth.
+            log(f"{live.label} serves this package already: nothing to stage.")
+            return Release(live, "already live")
+        slot = self.azure.ensure_slot(hosting, hosting.app_name, SLOT)
+        return self._serve(slot, candidate, redeploy, log)
+
+    def promote(self, hosting: Hosting, candidate: Candidate, redeploy: bool, log: Log) -> Release:
+        """Have the candidate serve users: swap it in, or deploy the same zip to the live app."""
+        live = self.azure.ensure_app(hosting, hosting.app_name)
+        if not hosting.releases_by_slot:
+            return self._serve(live, candidate, redeploy, log)
+        if serving(live.url) == candidate.content_version:
+            return Release(live, "already live")
+        slot = self.azure.ensure_slot(hosting, hosting.app_name, SLOT)
+        self._warm_up(slot, candidate)
+        log(f"Swapping {slot.label} with production.")
+        self.azure.swap(slot)
+        return Release(live, "swapped", warm_up_seconds=self._warm_up(live, candidate))
+
+    def _serve(self, app: FunctionApp, candidate: Candidate, redeploy: bool, log: Log) -> Release:
+        if serving(app.url) == candidate.content_version and not redeploy:
+            log(f"{app.label} serves this package already: nothing was deployed.")
+            return Release(app, "already serving")
+        log(f"Deploying {len(candidate.data):,} bytes to {app.label}.")
+        deployment = self.scm.deploy(app, candidate.data, log)
+        self._require_functions(app, deployment)
+        warm = self._warm_up(app, candidate)
+        log(f"{app.label} serves the package after {deployment.seconds + warm:.1f} s.")
+        return Release(app, "deployed", deployment, warm)
+
+    def _require_functions(self, app: FunctionApp, deployment: Deployment) -> None:
+        """Azure reports a deployment as a success even when the app in it cannot be imported."""
+        deadline = time.monotonic() + self.functions_timeout_seconds
+        self.azure.sync_triggers(app)
+        while not set(found := self.azure.function_names(app)) >= FUNCTIONS:
+            log_tail = self.scm.log_tail(app, deployment.id)
+            if time.monotonic() > deadline or "Traceback" in log_tail:
+                raise dg.Failure(
+                    f"{app.label} was deployed, but Azure finds the functions {found} in it, not "
+                    f"{sorted(FUNCTIONS)}: the package cannot be imported there. The end of the "
+                    f"deployment's log:\n{log_tail}",
+                    allow_retries=False,
+                )
+            time.sleep(2)
+
+    def _warm_up(self, app: FunctionApp, candidate: Candidate) -> float:
+        return warm_up(
+            app.url, candidate.content_version, self.warm_up_answers, self.warm_up_timeout_seconds
+        )

@@ -1,0 +1,354 @@
+"""A Dagster Pipes client for Amazon SageMaker training jobs."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.resource_annotation import TreatAsResourceParam
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.pipes.client import PipesClientCompletedInvocation
+from dagster._core.pipes.context import PipesMessageHandler
+from dagster_pipes import (
+    PIPES_PROTOCOL_VERSION,
+    PIPES_PROTOCOL_VERSION_FIELD,
+    PipesExtras,
+    PipesParams,
+)
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
+# FailureReason starts with the kind of failure; these are worth another try, all others are not.
+RETRYABLE_REASONS = ("InternalServerError", "CapacityError")
+ATTEMPTS = 20
+
+
+class TrainingInvocation(PipesClientCompletedInvocation):
+    """A completed training job: DescribeTrainingJob's last answer, and how this run came by it.
+
+    `how` is `trained`, `attached` (it was under way) or `adopted` (it had completed already).
+    """
+
+    def __init__(self, session: dg.PipesSession, job: Mapping[str, Any], how: str) -> None:
+        super().__init__(session, metadata=_job_metadata(job, how))
+        self.job = job
+        self.how = how
+
+
+class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
+    """Runs SageMaker training jobs, and never pays for the same one twice.
+
+    Args:
+        context_injector: how the script may read its Dagster context. It must keep the context
+            outside the environment (PipesS3ContextInjector does): SageMaker caps a value of the
+            environment at 512 characters.
+        client: boto3's `sagemaker` client; made on first use from the environment if not given.
+        logs_client: boto3's `logs` client, likewise.
+        forward_termination: whether an interrupted run stops its training job.
+        max_poll_seconds: the longest pause between two DescribeTrainingJob calls. Pauses start at
+            half a second and grow with the age of the job, so a short job is not waited for long
+            and a long one is asked about seldom.
+
+    The script may speak Dagster Pipes on its standard output; one that does not is judged by the
+    job's status alone.
+    """
+
+    def __init__(
+        self,
+        context_injector: dg.PipesContextInjector,
+        client: Any = None,
+        logs_client: Any = None,
+        forward_termination: bool = True,
+        max_poll_seconds: float = 15.0,
+    ) -> None:
+        self.context_injector = context_injector
+        self._given_client = client
+        self._given_logs_client = logs_client
+        self.forward_termination = forward_termination
+        self.max_poll_seconds = max_poll_seconds
+
+    @classmethod
+    def _is_dagster_maintained(cls) -> bool:
+        return False
+
+    @cached_property
+    def client(self) -> Any:
+        return self._given_client or _boto_client("sagemaker")
+
+    @cached_property
+    def logs_client(self) -> Any:
+        return self._given_logs_client or _boto_client("logs")
+
+    def run(  # pyright: ignore[reportIncompatibleMethodOverride] narrower, as its siblings are
+        self,
+        *,
+        context: dg.AssetExecutionContext,
+        base_name: str,
+        make_request: Callable[[], dict[str, Any]],
+        is_usable: Callable[[Mapping[str, Any]], bool] = bool,
+        extras: PipesExtras | None = None,
+    ) -> TrainingInvocation:
+        """Have the training job of this name done: adopt it, attach to it, or start it.
+
+        Args:
+            base_name: the job's name less its attempt number. The first attempt that completed and
+                `is_usable`, or that still runs, is taken; otherwise the next number is started.
+            make_request: CreateTrainingJob's parameters less the name; called only if one starts.
+
+        Raises:
+            dagster.Failure: the job failed, was stopped or could not be created; its text is
+                SageMaker's own, and retries are allowed only where another try can help.
+        """
+        reader = TrainingLogReader(self)
+        with dg.open_pipes_session(context, self.context_injector, reader, extras) as session:
+            name, how = None, "trained"
+            try:
+                name, how = self._find(context, base_name, is_usable)
+                if how == "trained":
+                    how = self._start(context, session, name, make_request())
+                if how == "adopted":
+                    job = self._describe_existing(name)
+                else:
+                    job = self._wait(context, reader, name)
+            except DagsterExecutionInterruptedError:
+                if name and how != "adopted" and self.forward_termination:
+                    self._stop(context, name)
+                raise
+            _raise_unless_completed(job)
+        return TrainingInvocation(session, job, how)
+
+    def describe(self, name: str) -> Mapping[str, Any] | None:
+        """DescribeTrainingJob's answer, or None when there is no job of that name."""
+        from botocore.exceptions import ClientError
+
+        try:
+            return self.client.describe_training_job(TrainingJobName=name)
+        except ClientError as error:
+            # The model names ResourceNotFound; the service answers ValidationException.
+            if "not found" in error.response["Error"].get("Message", "").lower():
+                return None
+            raise
+
+    def _find(
+        self,
+        context: dg.AssetExecutionContext,
+        base_name: str,
+        is_usable: Callable[[Mapping[str, Any]], bool],
+    ) -> tuple[str, str]:
+        """The name to use, and whether its job is to be `trained`, `attached` to or `adopted`."""
+        for attempt in range(1, ATTEMPTS + 1):
+            name = f"{base_name}-{attempt}"
+            job = self.describe(name)
+            if job is None:
+                return name, "trained"
+            status = job["TrainingJobStatus"]
+            if status == "InProgress":
+                context.log.info(f"Training job {name} is under way already: attached to it.")
+                return name, "attached"
+            if status == "Completed" and is_usable(job):
+                context.log.info(f"Training job {name} has completed already: adopted its model.")
+                return name, "adopted"
+            context.log.info(f"Training job {name} is {status}: looking at the next attempt.")
+        raise dg.Failure(
+            f"{ATTEMPTS} training jobs named {base_name}-N have failed or were stopped. Find out "
+            "why in their logs; a change of code or hyperparameters starts a new series.",
+            allow_retries=False,
+        )
+
+    def _start(
+        self,
+        context: dg.AssetExecutionContext,
+        session: dg.PipesSession,
+        name: str,
+        request: Mapping[str, Any],
+    ) -> str:
+        from botocore.exceptions import ClientError
+
+        environment = {**request.get("Environment", {}), **session.get_bootstrap_env_vars()}
+        try:
+            self.client.create_training_job(
+                **{**request, "TrainingJobName": name, "Environment": environment}
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "ResourceInUse":
+                return "attached"  # another run was faster by a moment
+            raise dg.Failure(
+                f"SageMaker refused training job {name}: {error.response['Error']['Message']}",
+                metadata={"error_code": code},
+                allow_retries=code in {"ThrottlingException", "InternalFailure"},
+            ) from error
+        context.log.info(f"Training job {name} started on {_instances(request)}.")
+        return "trained"
+
+    def _wait(
+        self, context: dg.AssetExecutionContext, reader: "TrainingLogReader", name: str
+    ) -> Mapping[str, Any]:
+        started, seen = time.monotonic(), 0
+        while True:
+            job = self._describe_existing(name)
+            transitions = job.get("SecondaryStatusTransitions", [])
+            for transition in transitions[seen:]:
+                context.log.info(_transition_line(name, transition))
+            seen = len(transitions)
+            # Read after the status: the lines written just before the end are there by then.
+            reader.forward(context, name)
+            if job["TrainingJobStatus"] in TERMINAL:
+                return job
+            time.sleep(self._pause(time.monotonic() - started))
+
+    def _describe_existing(self, name: str) -> Mapping[str, Any]:
+        job = self.describe(name)
+        if job is None:
+            raise dg.Failure(
+                f"Training job {name} has vanished: it was deleted while this run waited for it.",
+                allow_retries=False,
+            )
+        return job
+
+    def _pause(self, age: float) -> float:
+        # A tenth of the age: waiting costs at most a tenth of the job. The jitter keeps many runs
+        # from asking at the same moment.
+        return min(self.max_poll_seconds, 0.5 + age / 10) * random.uniform(0.8, 1.2)  # noqa: S311
+
+    def _stop(self, context: dg.AssetExecutionContext, name: str) -> None:
+        from botocore.exceptions import ClientError
+
+        context.log.info(f"The run was interrupted: stopping training job {name}.")
+        try:
+            self.client.stop_training_job(TrainingJobName=name)
+        except ClientError as error:
+            # A job that has just ended by itself needs no stopping.
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+
+
+class TrainingLogReader(dg.PipesMessageReader):
+    """Reads a job's CloudWatch streams: Pipes messages to their handler, the rest to the log.
+
+    GetLogEvents is limited to some ten calls a second per account, so each stream is read once a
+    poll, by name and from where the last read ended.
+    """
+
+    def __init__(self, clients: PipesSageMakerClient) -> None:
+        self._clients = clients
+        self._tokens: dict[str, str] = {}
+        self._handler: PipesMessageHandler | None = None
+
+    @contextmanager
+    def read_messages(self, handler: PipesMessageHandler) -> Iterator[PipesParams]:
+        """Stand in for a script that does not speak Pipes: its start and end are the job's own."""
+        self._handler = handler
+        handler.handle_message(_pipes_message("opened", {"extras": {}}))
+        yield {"stdio": "stdout"}
+        if not handler.received_closed_message:
+            handler.handle_message(_pipes_message("closed", None))
+
+    def no_messages_debug_text(self) -> str:
+        return f"Reads the training job's streams in CloudWatch's {LOG_GROUP}."
+
+    def forward(self, context: dg.AssetExecutionContext, job_name: str) -> None:
+        """Hand on every line that has arrived since the last call."""
+        for line in self._new_lines(job_name):
+            message = _as_pipes_message(line)
+            if message is not None and self._handler is not None:
+                self._handler.handle_message(message)
+            elif line.strip():
+                context.log.info(f"[training] {line}")
+
+    def _new_lines(self, job_name: str) -> Iterator[str]:
+        for stream in self._streams(job_name):
+            while True:
+                start = {"nextToken": self._tokens[stream]} if stream in self._tokens else {}
+                answer = self._clients.logs_client.get_log_events(
+                    logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **start
+                )
+                self._tokens[stream] = answer["nextForwardToken"]
+                if not answer["events"]:
+                    break
+                yield from (event["message"] for event in answer["events"])
+
+    def _streams(self, job_name: str) -> list[str]:
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._clients.logs_client.describe_log_streams(
+                logGroupName=LOG_GROUP, logStreamNamePrefix=f"{job_name}/"
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return []  # the group is made by an account's first job
+            raise
+        return [stream["logStreamName"] for stream in answer["logStreams"]]
+
+
+def _as_pipes_message(line: str) -> Any:
+    if PIPES_PROTOCOL_VERSION_FIELD not in line:
+        return None
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and "method" in message else None
+
+
+def _pipes_message(method: str, params: Any) -> Any:
+    return {
+        PIPES_PROTOCOL_VERSION_FIELD: PIPES_PROTOCOL_VERSION,
+        "method": method,
+        "params": params,
+    }
+
+
+def _raise_unless_completed(job: Mapping[str, Any]) -> None:
+    status, name = job["TrainingJobStatus"], job["TrainingJobName"]
+    if status == "Completed":
+        return
+    reason = job.get("FailureReason") or job.get("SecondaryStatus", status)
+    raise dg.Failure(
+        f"Training job {name} ended {status}: {reason}",
+        metadata=_job_metadata(job, "failed"),
+        allow_retries=reason.startswith(RETRYABLE_REASONS),
+    )
+
+
+def _job_metadata(job: Mapping[str, Any], how: str) -> dict[str, Any]:
+    region = job["TrainingJobArn"].split(":")[3]
+    console = f"https://{region}.console.aws.amazon.com"
+    name = job["TrainingJobName"]
+    return {
+        "job_name": name,
+        "job_arn": job["TrainingJobArn"],
+        "job": how,
+        "instances": _instances(job),
+        "training_seconds": job.get("TrainingTimeInSeconds", 0),
+        "billable_seconds": job.get("BillableTimeInSeconds", 0),
+        "sagemaker_console": dg.MetadataValue.url(
+            f"{console}/sagemaker/home?region={region}#/jobs/{name}"
+        ),
+        "cloudwatch_logs": dg.MetadataValue.url(
+            f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/"
+            f"{LOG_GROUP.replace('/', '$252F')}$3FlogStreamNameFilter$3D{name}"
+        ),
+    }
+
+
+def _instances(job: Mapping[str, Any]) -> str:
+    config = job["ResourceConfig"]
+    return f"{config['InstanceCount']} x {config['InstanceType']}"
+
+
+def _transition_line(name: str, transition: Mapping[str, Any]) -> str:
+    message = transition.get("StatusMessage")
+    return f"Training job {name}: {transition['Status']}{f' - {message}' if message else ''}"
+
+
+def _boto_client(service: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(service, config=Config(retries={"mode": "adaptive", "max_attempts": 8}))  # pyright: ignore[reportCallIssue, reportArgumentType] the service is one of the two named above

@@ -1,0 +1,215 @@
+"""mc-run: materialise the whole graph, show where it is, and print what came of it."""
+
+import os
+import sys
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from mc_assets.definitions import build_definitions
+from mc_assets.target import TargetError
+
+ROOT = Path(__file__).parent.parent
+POLL_SECONDS = 0.3
+
+
+@dataclass(slots=True)
+class AssetProgress:
+    """One asset's row: what it is at, which version it has, and what its checks said."""
+
+    name: str
+    state: str = "waiting"
+    started: float = 0.0
+    seconds: float = 0.0
+    version: str = ""
+    doing: str = ""
+    checks: dict[str, bool] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Progress:
+    """The run so far, folded from its event log."""
+
+    assets: dict[str, AssetProgress]
+    failures: list[str] = field(default_factory=list)
+
+    def take(self, entry: dg.EventLogEntry) -> Iterator[str]:
+        """Fold one event in; the plain lines that tell of it."""
+        event = entry.dagster_event
+        asset = self._asset_of(entry)
+        if asset is None:
+            return
+        if event is None:
+            asset.doing = entry.user_message
+            yield f"{asset.name}: {entry.user_message}"
+        elif event.is_step_start and event.step_key == asset.name.replace("/", "__"):
+            asset.state, asset.started = "running", entry.timestamp
+            yield f"{asset.name}: started"
+        elif event.is_step_materialization:
+            materialization = event.step_materialization_data.materialization
+            asset.version = (materialization.tags or {}).get("dagster/data_version", "")
+            asset.state, asset.doing = "materialised", ""
+            asset.seconds = entry.timestamp - asset.started
+            yield f"{asset.name}: materialised {asset.version[:12]} in {asset.seconds:.1f} s"
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            asset.checks[evaluation.check_name] = evaluation.passed
+            verdict = "passed" if evaluation.passed else "FAILED"
+            yield f"{asset.name}: check {evaluation.check_name} {verdict}"
+        elif event.is_step_failure:
+            asset.state = "failed"
+            self.failures.append(f"{event.step_key}: {_failure_text(event)}")
+            yield f"{asset.name}: FAILED: {_failure_text(event)}"
+
+    def _asset_of(self, entry: dg.EventLogEntry) -> AssetProgress | None:
+        step = entry.step_key or ""
+        owners = [name for name in self.assets if step.startswith(name.replace("/", "__"))]
+        return self.assets[max(owners, key=len)] if owners else None
+
+
+def main() -> None:
+    """Exit code 0 when everything was materialised and every blocking check passed, else 1."""
+    # Dagster wants an absolute home; beside the project, so that `make ui` shows this run too.
+    os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))
+    os.chdir(ROOT)
+    console = Console(highlight=False)
+    warnings.filterwarnings("ignore", module="dagster")  # of its own APIs in preview
+    try:
+        sys.exit(_materialise_everything(console))
+    except TargetError as error:
+        console.print(f"mc-run: {error}", style="red", markup=False)
+        sys.exit(1)
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        console.print("\nmc-run: interrupted; a training job under way was stopped.", markup=False)
+        sys.exit(130)
+
+
+def _materialise_everything(console: Console) -> int:
+    definitions = build_definitions()
+    job = definitions.resolve_implicit_global_asset_job_def()
+    progress = Progress(
+        {key.to_user_string(): AssetProgress(key.to_user_string()) for key in _in_order(job)}
+    )
+    run_id, started = str(uuid.uuid4()), time.monotonic()
+    with dg.DagsterInstance.get() as instance, _shown(console, instance, run_id, progress):
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            # The event log is shown as progress; Dagster's own rendering of it would double it.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    seconds = time.monotonic() - started
+    _print_summary(console, progress, result.success, seconds)
+    return 0 if result.success else 1
+
+
+def _in_order(job: dg.JobDefinition) -> list[dg.AssetKey]:
+    graph = job.asset_layer.asset_graph
+    return list(graph.toposorted_asset_keys)
+
+
+@contextmanager
+def _shown(
+    console: Console, instance: dg.DagsterInstance, run_id: str, progress: Progress
+) -> Iterator[None]:
+    """Fold the run's event log into `progress` from a second thread, and show it."""
+    done = threading.Event()
+    follow = _follow_live if console.is_terminal else _follow_in_lines
+    thread = threading.Thread(
+        target=follow, args=(console, _lines(instance, run_id, progress, done), progress)
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _lines(
+    instance: dg.DagsterInstance, run_id: str, progress: Progress, done: threading.Event
+) -> Iterator[list[str]]:
+    """What is new in the event log, every few moments until the run has ended."""
+    cursor, ended = None, False
+    while not ended:
+        ended = done.wait(POLL_SECONDS)
+        found = instance.get_records_for_run(run_id, cursor=cursor)
+        cursor = found.cursor
+        yield [line for record in found.records for line in progress.take(record.event_log_entry)]
+
+
+def _follow_live(console: Console, news: Iterator[list[str]], progress: Progress) -> None:
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        for _ in news:
+            live.update(_table(progress))
+
+
+def _follow_in_lines(console: Console, news: Iterator[list[str]], _: Progress) -> None:
+    for lines in news:
+        for line in lines:
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def _table(progress: Progress) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("asset", "state", "seconds", "checks", ""):
+        table.add_column(title, overflow="ellipsis", no_wrap=True)
+    for asset in progress.assets.values():
+        running = asset.state == "running"
+        seconds = time.time() - asset.started if running else asset.seconds
+        passed = sum(asset.checks.values())
+        table.add_row(
+            asset.name,
+            asset.state,
+            f"{seconds:.1f}" if asset.started else "",
+            f"{passed}/{len(asset.checks)} passed" if asset.checks else "",
+            asset.doing[:100],
+        )
+    return table
+
+
+def _print_summary(console: Console, progress: Progress, success: bool, seconds: float) -> None:
+    console.print()
+    for asset in progress.assets.values():
+        console.print(f"{asset.name:28} {asset.version[:12] or '-':14} {asset.state}", markup=False)
+        for check, passed in sorted(asset.checks.items()):
+            console.print(f"    {'passed' if passed else 'FAILED':8} {check}", markup=False)
+    if not success:
+        console.print(f"\nThe run failed after {seconds:.0f} s:", markup=False)
+        for failure in progress.failures:
+            console.print(f"  {failure}", markup=False, soft_wrap=True)
+    else:
+        console.print(f"\nDone in {seconds:.0f} s.", markup=False)
+        _print_endpoint(console)
+    console.print("\nSee it in the UI:  make ui   (then open http://127.0.0.1:3000)", markup=False)
+
+
+def _print_endpoint(console: Console) -> None:
+    from mc_assets.endpoint import curl_line, find_live
+
+    live = find_live()
+    console.print(f"\nThe endpoint:  {live.url}/api/classify", markup=False)
+    console.print("Ask it for the first test digit:\n", markup=False)
+    console.print(f"  {curl_line(live)}", markup=False, soft_wrap=True)
+
+
+def _failure_text(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else (event.message or "")

@@ -1,0 +1,128 @@
+"""The checks of both endpoints: a running app asked over HTTP, as its users ask it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from mc_assets import evaluation
+from mc_assets.artifacts import Dataset, Endpoint
+from mc_assets.gates import judged
+from mc_assets.model_settings import ModelSettings
+from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.endpoint_client import EndpointClient
+from mc_assets.resources.releases import Releases
+from mc_assets.stages import dataset as dataset_stage
+
+BATCH = 500
+LATENCY_CALLS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """All test images classified over HTTP; `strangers` are answers of another model or package."""
+
+    evaluation: evaluation.Evaluation
+    strangers: int
+
+
+def build_shared_checks(
+    model: ModelSettings, key: dg.AssetKey
+) -> Iterator[dg.AssetChecksDefinition]:
+    """Accuracy and latency over HTTP, of the staged or of the live endpoint."""
+    ins = {"dataset": dg.AssetIn(key=dataset_stage.key_of(model))}
+
+    @dg.asset_check(
+        asset=key,
+        name="prediction_accuracy",
+        blocking=True,
+        additional_ins=ins,
+        description="Every test image over HTTP: accuracy above the floor, every answer by this "
+        "model.",
+    )
+    def prediction_accuracy(
+        context: dg.AssetCheckExecutionContext,
+        endpoint: Endpoint,
+        dataset: Dataset,
+        artifact_store: ArtifactStore,
+        releases: Releases,
+    ) -> dg.AssetCheckResult:
+        client = releases.client(endpoint)
+        answers = classify_test_set(client, artifact_store, dataset, endpoint)
+        result, floor = answers.evaluation, model.gates.min_endpoint_accuracy
+        return judged(
+            context, artifact_store, key, endpoint, "prediction_accuracy",
+            result.accuracy >= floor and answers.strangers == 0,
+            {"accuracy": result.accuracy, "floor": floor, "images": result.n,
+             "answers_by_another_model": answers.strangers},
+        )  # fmt: skip
+
+    @dg.asset_check(
+        asset=key,
+        name="latency",
+        additional_ins=ins,
+        description="Single-image calls are fast enough.",
+    )
+    def latency(
+        context: dg.AssetCheckExecutionContext,
+        endpoint: Endpoint,
+        dataset: Dataset,
+        artifact_store: ArtifactStore,
+        releases: Releases,
+    ) -> dg.AssetCheckResult:
+        client = releases.client(endpoint)
+        measured = measure_latency(client, artifact_store, dataset)
+        budget = model.gates.max_latency_p95_ms
+        return judged(
+            context, artifact_store, key, endpoint, "latency", measured.p95 <= budget,
+            {"p50_ms": measured.p50, "p95_ms": measured.p95, "p99_ms": measured.p99,
+             "budget_p95_ms": budget},
+        )  # fmt: skip
+
+    yield prediction_accuracy
+    yield latency
+
+
+def classify_test_set(
+    client: EndpointClient, store: ArtifactStore, dataset: Dataset, endpoint: Endpoint
+) -> Answers:
+    images, labels = dataset_stage.read_test_set(store, dataset)
+    digits: list[int] = []
+    strangers = 0
+    for batch in np.split(images, range(BATCH, len(images), BATCH)):
+        answer = client.classify(batch)
+        digits += answer.digits
+        strangers += (answer.model_sha256, answer.content_version) != (
+            endpoint.model.sha256,
+            endpoint.content_version,
+        )
+    return Answers(evaluation.evaluate(np.array(digits), labels), strangers)
+
+
+def measure_latency(
+    client: EndpointClient, store: ArtifactStore, dataset: Dataset
+) -> evaluation.Latency:
+    """Single-image calls, one after the other."""
+    images, _ = dataset_stage.read_test_set(store, dataset)
+    singles = images[: LATENCY_CALLS + 1, np.newaxis]
+    client.classify(singles[0])  # the first call pays for the connection
+    return evaluation.percentiles([client.classify(image).seconds for image in singles[1:]])
+
+
+def refusals(client: EndpointClient) -> dict[str, int]:
+    """Status codes for bad input: each should be the number in its name."""
+    square = [[[[0.0] * 28] * 28]]
+    cases: dict[str, tuple[Any, str]] = {
+        "27 x 28 pixels (400)": ({"data": [[[[0.0] * 28] * 27]]}, client.key),
+        "text (400)": ({"data": "seven"}, client.key),
+        "wrong key (401)": ({"data": square}, "wrong"),
+    }
+    return {
+        name: EndpointClient(client.url, key)
+        .post(json.dumps(body).encode(), "application/json")
+        .status_code
+        for name, (body, key) in cases.items()
+    }

@@ -1,0 +1,134 @@
+"""The function_package asset: the reproducible zip of function and model, and its checks."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import numpy as np
+
+from mc_assets.artifacts import Dataset, FunctionPackage, OnnxModel
+from mc_assets.code_version import code_version
+from mc_assets.gates import judged
+from mc_assets.model_settings import ModelSettings
+from mc_assets.packaging import (
+    PackageError,
+    build_package,
+    check_contents,
+    inspect_package,
+    smoke_test,
+)
+from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.stages import dataset as dataset_stage
+from mc_assets.stages import onnx_model as onnx_model_stage
+
+SMOKE_IMAGES = 500
+
+
+def key_of(model: ModelSettings) -> dg.AssetKey:
+    return dg.AssetKey([model.name, FunctionPackage.asset])
+
+
+def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key_of(model),
+        ins={"onnx_model": dg.AssetIn(key=onnx_model_stage.key_of(model))},
+        group_name=model.name,
+        kinds={"azurefunctions", "python"},
+        owners=list(model.owners),
+        code_version=code_version("stages/function_package.py", "packaging", model.function_app),
+        description="The zip that Azure Functions runs: the function, its requirements and the "
+        "model. Equal inputs give equal bytes.",
+    )
+    def function_package(
+        onnx_model: OnnxModel, artifact_store: ArtifactStore
+    ) -> dg.MaterializeResult[FunctionPackage]:
+        package = build_package(
+            model.function_app,
+            artifact_store.read(onnx_model.model),
+            {"name": model.name, "lineage": dict(sorted(onnx_model.lineage.items()))},
+        )
+        stored = artifact_store.put_bytes(
+            f"{model.name}/packages/{package.sha256}.zip", package.data
+        )
+        record = FunctionPackage(
+            version=package.sha256,
+            lineage={**onnx_model.lineage, key_of(model).to_user_string(): package.sha256},
+            package=stored,
+            content_version=package.version,
+            model=onnx_model.model,
+        )
+        return dg.MaterializeResult(
+            value=record,
+            data_version=dg.DataVersion(record.version),
+            metadata={
+                "dagster/uri": stored.uri,
+                "size_bytes": stored.size,
+                "content_version": package.version,
+                "files": dg.MetadataValue.table(
+                    [
+                        dg.TableRecord({"file": name, "bytes": size, "sha256": sha256})
+                        for name, size, sha256 in package.files
+                    ]
+                ),
+            },
+        )
+
+    return function_package
+
+
+def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
+    key = key_of(model)
+
+    @dg.asset_check(
+        asset=key,
+        name="contents",
+        blocking=True,
+        description="Only the expected files, within the size budget, with the validated model.",
+    )
+    def contents(
+        context: dg.AssetCheckExecutionContext,
+        function_package: FunctionPackage,
+        artifact_store: ArtifactStore,
+    ) -> dg.AssetCheckResult:
+        try:
+            facts = inspect_package(artifact_store.read(function_package.package))
+            problems = list(check_contents(facts, model.gates.max_package_bytes))
+            if facts.model.sha256 != function_package.model.sha256:
+                problems.append(f"The model inside is {facts.model.sha256}, not the validated one.")
+        except PackageError as error:
+            problems = [str(error)]
+        return judged(
+            context, artifact_store, key, function_package, "contents", not problems,
+            {"problems": problems, "size_bytes": function_package.package.size},
+        )  # fmt: skip
+
+    @dg.asset_check(
+        asset=key,
+        name="clean_process",
+        blocking=True,
+        additional_ins={"dataset": dg.AssetIn(key=dataset_stage.key_of(model))},
+        description="Unpacked in a clean Python process, the function classifies test images "
+        "about as accurately as the endpoint has to.",
+    )
+    def clean_process(
+        context: dg.AssetCheckExecutionContext,
+        function_package: FunctionPackage,
+        dataset: Dataset,
+        artifact_store: ArtifactStore,
+    ) -> dg.AssetCheckResult:
+        images, labels = dataset_stage.read_test_set(artifact_store, dataset)
+        images, labels = images[:SMOKE_IMAGES], labels[:SMOKE_IMAGES]
+        try:
+            answer = smoke_test(artifact_store.read(function_package.package), images)
+            accuracy, problem = float(np.mean(np.array(answer.digits) == labels)), None
+        except PackageError as error:
+            accuracy, problem = 0.0, str(error)
+        floor = model.gates.min_endpoint_accuracy - 0.02  # a sample of 500 scatters that much
+        return judged(
+            context, artifact_store, key, function_package, "clean_process",
+            problem is None and accuracy >= floor,
+            {"accuracy": accuracy, "images": len(images), "floor": floor},
+            description=problem,
+        )  # fmt: skip
+
+    yield contents
+    yield clean_process

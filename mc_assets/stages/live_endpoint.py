@@ -1,0 +1,118 @@
+"""The live_endpoint asset: the package serving users, and its checks."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from mc_assets.artifacts import LiveEndpoint, StagedEndpoint, StoredObject
+from mc_assets.code_version import code_version
+from mc_assets.gates import judged, require_passed
+from mc_assets.model_settings import ModelSettings
+from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.endpoint_client import serving
+from mc_assets.resources.releases import Candidate, Releases
+from mc_assets.stages import endpoint_checks
+from mc_assets.stages import staged_endpoint as staged_endpoint_stage
+from mc_assets.stages.staged_endpoint import ReleaseRun, release_metadata
+
+
+def key_of(model: ModelSettings) -> dg.AssetKey:
+    return dg.AssetKey([model.name, LiveEndpoint.asset])
+
+
+def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key_of(model),
+        ins={"staged_endpoint": dg.AssetIn(key=staged_endpoint_stage.key_of(model))},
+        group_name=model.name,
+        kinds={"azure", "azurefunctions"},
+        owners=list(model.owners),
+        code_version=code_version(
+            "stages/live_endpoint.py",
+            "resources/releases.py",
+            "hosting.py",
+            extra=repr(model.hosting),
+        ),
+        description="The package serving users. Refused unless every blocking check passed on "
+        "exactly these versions, the staged endpoint's included.",
+    )
+    def live_endpoint(
+        context: dg.AssetExecutionContext,
+        config: ReleaseRun,
+        staged_endpoint: StagedEndpoint,
+        artifact_store: ArtifactStore,
+        releases: Releases,
+    ) -> dg.MaterializeResult[LiveEndpoint]:
+        gates = require_passed(
+            artifact_store,
+            staged_endpoint.lineage,
+            f"Releasing package {staged_endpoint.version[:12]}",
+        )
+        hosting = model.hosting_in(artifact_store.target.connection.subscription_id)
+        candidate = Candidate(
+            artifact_store.read(staged_endpoint.package), staged_endpoint.content_version
+        )
+        release = releases.promote(hosting, candidate, config.redeploy, context.log.info)
+        record = LiveEndpoint(
+            version=staged_endpoint.version,
+            lineage={
+                **staged_endpoint.lineage,
+                key_of(model).to_user_string(): staged_endpoint.version,
+            },
+            resource_group=release.app.group,
+            app=release.app.name,
+            slot=None,
+            url=release.app.url,
+            content_version=staged_endpoint.content_version,
+            package=staged_endpoint.package,
+            model=staged_endpoint.model,
+            previous=_previous(model, artifact_store, staged_endpoint),
+        )
+        return dg.MaterializeResult(
+            value=record,
+            data_version=dg.DataVersion(record.version),
+            metadata={
+                **release_metadata(release),
+                "classify": f"{record.url}/api/classify",
+                "model_sha256": record.model.sha256,
+                "content_version": record.content_version,
+                "lineage": record.lineage,
+                "gates": gates,
+            },
+        )
+
+    return live_endpoint
+
+
+def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
+    key = key_of(model)
+
+    @dg.asset_check(
+        asset=key,
+        name="serves_promoted_version",
+        description="The endpoint answers with the package that was promoted.",
+    )
+    def serves_promoted_version(
+        context: dg.AssetCheckExecutionContext,
+        live_endpoint: LiveEndpoint,
+        artifact_store: ArtifactStore,
+    ) -> dg.AssetCheckResult:
+        found = serving(live_endpoint.url)
+        return judged(
+            context, artifact_store, key, live_endpoint, "serves_promoted_version",
+            found == live_endpoint.content_version,
+            {"promoted": live_endpoint.content_version, "serving": found or "nothing"},
+        )  # fmt: skip
+
+    yield from endpoint_checks.build_shared_checks(model, key)
+    yield serves_promoted_version
+
+
+def _previous(
+    model: ModelSettings, store: ArtifactStore, staged: StagedEndpoint
+) -> StoredObject | None:
+    """The package live before this one; releasing the same version again keeps the older."""
+    last = store.latest(key_of(model), LiveEndpoint)
+    if last is None:
+        return None
+    return last.previous if last.version == staged.version else last.package

@@ -1,0 +1,203 @@
+"""The onnx_model asset: the one .onnx file of the archive, and the checks that validate it."""
+
+import io
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+import numpy as np
+
+from mc_assets import evaluation, onnx_validation
+from mc_assets.artifacts import Dataset, LiveEndpoint, OnnxModel, StoredObject, TrainedModel
+from mc_assets.code_version import code_version
+from mc_assets.gates import judged
+from mc_assets.model_settings import ModelSettings
+from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.stages import dataset as dataset_stage
+from mc_assets.stages import trained_model as trained_model_stage
+
+ANSWER_CHECKS: Mapping[str, str] = {
+    "parity": "ONNX Runtime gives PyTorch's own answers on every test image.",
+    "test_accuracy": "Accuracy on every test image is above the floor.",
+    "not_worse_than_champion": "Not less accurate than the live model on the same images, but for "
+    "the margin.",
+}
+
+
+def key_of(model: ModelSettings) -> dg.AssetKey:
+    return dg.AssetKey([model.name, OnnxModel.asset])
+
+
+def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key_of(model),
+        ins={"trained_model": dg.AssetIn(key=trained_model_stage.key_of(model))},
+        group_name=model.name,
+        kinds={"onnx", "s3"},
+        owners=list(model.owners),
+        code_version=code_version("stages/onnx_model.py", "onnx_validation.py", "evaluation.py"),
+        description="The model as one ONNX file in S3, under its own sha256.",
+    )
+    def onnx_model(
+        trained_model: TrainedModel, artifact_store: ArtifactStore
+    ) -> dg.MaterializeResult[OnnxModel]:
+        members = trained_model_stage.read_archive(artifact_store, trained_model)
+        stored = _put(artifact_store, f"{model.name}/onnx", "onnx", members["model.onnx"])
+        reference = _put(artifact_store, f"{model.name}/reference", "npz", members["reference.npz"])
+        record = OnnxModel(
+            version=stored.sha256,
+            lineage={**trained_model.lineage, key_of(model).to_user_string(): stored.sha256},
+            model=stored,
+            reference=reference,
+        )
+        return dg.MaterializeResult(
+            value=record,
+            data_version=dg.DataVersion(record.version),
+            metadata={
+                "dagster/uri": stored.uri,
+                "size_bytes": stored.size,
+                "training_job": trained_model.job_name,
+            },
+        )
+
+    return onnx_model
+
+
+def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
+    key = key_of(model)
+
+    @dg.asset_check(
+        asset=key,
+        name="structure",
+        blocking=True,
+        description="A well-formed ONNX model in one file, of an opset that the function runs.",
+    )
+    def structure(
+        context: dg.AssetCheckExecutionContext, onnx_model: OnnxModel, artifact_store: ArtifactStore
+    ) -> dg.AssetCheckResult:
+        try:
+            facts = onnx_validation.check_structure(artifact_store.read(onnx_model.model))
+            problem, metadata = None, {"opset": facts.opset, "parameters": facts.parameters}
+        except onnx_validation.OnnxInvalid as error:
+            problem, metadata = str(error), {}
+        return judged(
+            context, artifact_store, key, onnx_model, "structure", problem is None, metadata,
+            description=problem,
+        )  # fmt: skip
+
+    @dg.asset_check(
+        asset=key,
+        name="signature",
+        blocking=True,
+        description="input_0 [N, 1, 28, 28] to output_0 [N, 10], for any N.",
+    )
+    def signature(
+        context: dg.AssetCheckExecutionContext, onnx_model: OnnxModel, artifact_store: ArtifactStore
+    ) -> dg.AssetCheckResult:
+        try:
+            onnx_validation.check_signature(artifact_store.read(onnx_model.model))
+            problem = None
+        except onnx_validation.OnnxInvalid as error:
+            problem = str(error)
+        return judged(
+            context, artifact_store, key, onnx_model, "signature", problem is None, {},
+            description=problem,
+        )  # fmt: skip
+
+    yield structure
+    yield signature
+    yield _build_answers_check(model, key)
+
+
+def _build_answers_check(model: ModelSettings, key: dg.AssetKey) -> dg.AssetChecksDefinition:
+    """Three verdicts from one pass over the test images."""
+
+    @dg.multi_asset_check(
+        name=f"{model.name}__onnx_model_answers",
+        specs=[
+            dg.AssetCheckSpec(
+                name,
+                asset=key,
+                blocking=True,
+                additional_deps=[dataset_stage.key_of(model)],
+                description=description,
+            )
+            for name, description in ANSWER_CHECKS.items()
+        ],
+        ins={
+            "onnx_model": dg.AssetIn(key=key),
+            "dataset": dg.AssetIn(key=dataset_stage.key_of(model)),
+        },
+    )
+    def answers(
+        context: dg.AssetCheckExecutionContext,
+        onnx_model: OnnxModel,
+        dataset: Dataset,
+        artifact_store: ArtifactStore,
+    ) -> Iterator[dg.AssetCheckResult]:
+        images, labels = dataset_stage.read_test_set(artifact_store, dataset)
+        outputs = onnx_validation.run_on_pixels(artifact_store.read(onnx_model.model), images)
+        result = evaluation.evaluate(outputs.argmax(axis=1), labels)
+        reference = _read_reference(artifact_store.read(onnx_model.reference))
+        parity = onnx_validation.compare(reference, outputs)
+        limit = model.gates.max_parity_difference
+        yield judged(
+            context, artifact_store, key, onnx_model, "parity",
+            parity.flips == 0 and parity.max_abs <= limit,
+            {"max_difference": parity.max_abs, "limit": limit, "flips": parity.flips,
+             "images": parity.n},
+        )  # fmt: skip
+        floor = model.gates.min_test_accuracy
+        yield judged(
+            context, artifact_store, key, onnx_model, "test_accuracy", result.accuracy >= floor,
+            {"accuracy": result.accuracy, "floor": floor, "images": result.n,
+             "confusion": _confusion_table(result)},
+        )  # fmt: skip
+        champion = _champion_accuracy(model, artifact_store, onnx_model, images, labels)
+        margin = model.gates.champion_margin
+        yield judged(
+            context, artifact_store, key, onnx_model, "not_worse_than_champion",
+            champion is None or result.accuracy >= champion - margin,
+            {"accuracy": result.accuracy, "margin": margin}
+            | ({} if champion is None else {"champion_accuracy": champion}),
+            description="There is no champion yet." if champion is None else None,
+        )  # fmt: skip
+
+    return answers
+
+
+def _champion_accuracy(
+    model: ModelSettings,
+    store: ArtifactStore,
+    challenger: OnnxModel,
+    images: np.ndarray,
+    labels: np.ndarray,
+) -> float | None:
+    """Accuracy of the live model on the same images; None where nothing was ever live."""
+    live = store.latest(dg.AssetKey([model.name, LiveEndpoint.asset]), LiveEndpoint)
+    if live is None:
+        return None
+    champion = challenger.model if live.model.sha256 == challenger.version else live.model
+    outputs = onnx_validation.run_on_pixels(store.read(champion), images)
+    return evaluation.evaluate(outputs.argmax(axis=1), labels).accuracy
+
+
+def _put(store: ArtifactStore, base: str, suffix: str, data: bytes) -> StoredObject:
+    import hashlib
+
+    return store.put_bytes(f"{base}/{hashlib.sha256(data).hexdigest()}.{suffix}", data)
+
+
+def _read_reference(data: bytes) -> np.ndarray:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return arrays["log_probabilities"]
+
+
+def _confusion_table(result: evaluation.Evaluation) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {"digit": digit} | {f"as {guess}": int(n) for guess, n in enumerate(row)}
+            )
+            for digit, row in enumerate(np.asarray(result.confusion))
+        ]
+    )

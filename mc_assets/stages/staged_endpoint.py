@@ -1,0 +1,118 @@
+"""The staged_endpoint asset: the package running out of users' sight, and its checks."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from mc_assets.artifacts import FunctionPackage, StagedEndpoint
+from mc_assets.code_version import code_version
+from mc_assets.gates import judged, require_passed
+from mc_assets.model_settings import ModelSettings
+from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.releases import Candidate, Release, Releases
+from mc_assets.stages import endpoint_checks
+from mc_assets.stages import function_package as function_package_stage
+
+
+class ReleaseRun(dg.Config):
+    """Choices for one run of a release stage."""
+
+    redeploy: bool = False
+    """Deploy even where the app serves this package already."""
+
+
+def key_of(model: ModelSettings) -> dg.AssetKey:
+    return dg.AssetKey([model.name, StagedEndpoint.asset])
+
+
+def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key_of(model),
+        ins={"function_package": dg.AssetIn(key=function_package_stage.key_of(model))},
+        group_name=model.name,
+        kinds={"azure", "azurefunctions"},
+        owners=list(model.owners),
+        code_version=code_version(
+            "stages/staged_endpoint.py",
+            "resources/releases.py",
+            "hosting.py",
+            extra=repr(model.hosting),
+        ),
+        description="The package running in Azure Functions where no user calls it: in a slot, "
+        "or in a staging app. Refused unless every blocking check passed on exactly these.",
+    )
+    def staged_endpoint(
+        context: dg.AssetExecutionContext,
+        config: ReleaseRun,
+        function_package: FunctionPackage,
+        artifact_store: ArtifactStore,
+        releases: Releases,
+    ) -> dg.MaterializeResult[StagedEndpoint]:
+        key = key_of(model).to_user_string()
+        gates = require_passed(
+            artifact_store,
+            function_package.lineage,
+            f"Staging package {function_package.version[:12]}",
+        )
+        hosting = model.hosting_in(artifact_store.target.connection.subscription_id)
+        candidate = Candidate(
+            artifact_store.read(function_package.package), function_package.content_version
+        )
+        release = releases.stage(hosting, candidate, config.redeploy, context.log.info)
+        record = StagedEndpoint(
+            version=function_package.version,
+            lineage={**function_package.lineage, key: function_package.version},
+            resource_group=release.app.group,
+            app=release.app.name,
+            slot=release.app.slot,
+            url=release.app.url,
+            content_version=function_package.content_version,
+            package=function_package.package,
+            model=function_package.model,
+        )
+        return dg.MaterializeResult(
+            value=record,
+            data_version=dg.DataVersion(record.version),
+            metadata={**release_metadata(release), "gates": gates},
+        )
+
+    return staged_endpoint
+
+
+def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
+    key = key_of(model)
+
+    @dg.asset_check(
+        asset=key,
+        name="rejects_bad_input",
+        description="A wrong shape, text and a wrong key are refused as they should be.",
+    )
+    def rejects_bad_input(
+        context: dg.AssetCheckExecutionContext,
+        staged_endpoint: StagedEndpoint,
+        artifact_store: ArtifactStore,
+        releases: Releases,
+    ) -> dg.AssetCheckResult:
+        client = releases.client(staged_endpoint)
+        statuses = endpoint_checks.refusals(client)
+        return judged(
+            context, artifact_store, key, staged_endpoint, "rejects_bad_input",
+            all(f"({status})" in name for name, status in statuses.items()), {"answers": statuses},
+        )  # fmt: skip
+
+    yield from endpoint_checks.build_shared_checks(model, key)
+    yield rejects_bad_input
+
+
+def release_metadata(release: Release) -> dict[str, dg.MetadataValue]:
+    """What the UI shows of either release stage."""
+    metadata: dict[str, dg.MetadataValue] = {
+        "url": dg.MetadataValue.url(f"{release.app.url}/api/health"),
+        "app": dg.MetadataValue.text(release.app.label),
+        "release": dg.MetadataValue.text(release.how),
+        "warm_up_seconds": dg.MetadataValue.float(release.warm_up_seconds),
+    }
+    if release.deployment:
+        metadata["deployment_id"] = dg.MetadataValue.text(release.deployment.id)
+        metadata["deployment_seconds"] = dg.MetadataValue.float(release.deployment.seconds)
+    return metadata

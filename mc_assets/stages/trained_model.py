@@ -1,0 +1,222 @@
+"""The trained_model asset: one SageMaker training job's model.tar.gz, and its checks."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from mc_assets.archive import ArchiveError, read_members
+from mc_assets.artifacts import Dataset, StoredObject, TrainedModel
+from mc_assets.code_version import code_version
+from mc_assets.gates import judged
+from mc_assets.model_settings import ModelSettings
+from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.training import SageMakerTraining
+from mc_assets.stages import dataset as dataset_stage
+from mc_assets.training_job import (
+    SourceArchive,
+    fingerprint,
+    job_base_name,
+    pack_source,
+    training_job_request,
+)
+
+# What the archive holds, exactly, and how many bytes each file may have.
+MEMBERS: Mapping[str, int] = {
+    "model.onnx": 100_000_000,
+    "model.pt": 100_000_000,
+    "metrics.json": 1_000_000,
+    "reference.npz": 100_000_000,
+}
+
+
+class TrainingRun(dg.Config):
+    """Choices for one run of the training stage."""
+
+    retrain: bool = False
+    """Start a new job even where one with the same code, data and hyperparameters has completed."""
+
+
+def key_of(model: ModelSettings) -> dg.AssetKey:
+    return dg.AssetKey([model.name, TrainedModel.asset])
+
+
+def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key_of(model),
+        ins={"dataset": dg.AssetIn(key=dataset_stage.key_of(model))},
+        group_name=model.name,
+        kinds={"sagemaker", "pytorch"},
+        owners=list(model.owners),
+        code_version=code_version(
+            "stages/trained_model.py",
+            "training_job.py",
+            model.training_code,
+            extra=repr(model.training),
+        ),
+        description="The model.tar.gz of a SageMaker training job: weights, ONNX export, metrics, "
+        "and PyTorch's own answers to the test images.",
+    )
+    def trained_model(
+        context: dg.AssetExecutionContext,
+        config: TrainingRun,
+        dataset: Dataset,
+        artifact_store: ArtifactStore,
+        sagemaker: SageMakerTraining,
+    ) -> dg.MaterializeResult[TrainedModel]:
+        source = pack_source(model.training_code)
+        identity = fingerprint(model.training, source.sha256, dataset.version, model.training_image)
+        invocation = sagemaker.pipes_client().run(
+            context=context,
+            base_name=job_base_name(
+                model.name, identity, _root_run_id(context) if config.retrain else None
+            ),
+            make_request=lambda: _request(
+                context, model, dataset, source, artifact_store, sagemaker
+            ),
+            is_usable=lambda job: _has_artifact(artifact_store, job),
+        )
+        record = _record(model, dataset, artifact_store, invocation.job)
+        return dg.MaterializeResult(
+            value=record,
+            data_version=dg.DataVersion(record.version),
+            metadata={
+                **invocation.get_materialize_result().metadata,  # pyright: ignore[reportGeneralTypeIssues]
+                "dagster/uri": record.archive.uri,
+                "size_bytes": record.archive.size,
+                "code_sha256": source.sha256,
+                **record.metrics,
+            },
+        )
+
+    return trained_model
+
+
+def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
+    key = key_of(model)
+
+    @dg.asset_check(
+        asset=key,
+        name="archive_contents",
+        blocking=True,
+        description="model.tar.gz holds exactly the expected files: no links, nothing else.",
+    )
+    def archive_contents(
+        context: dg.AssetCheckExecutionContext,
+        trained_model: TrainedModel,
+        artifact_store: ArtifactStore,
+    ) -> dg.AssetCheckResult:
+        try:
+            sizes = {
+                name: len(data)
+                for name, data in read_archive(artifact_store, trained_model).items()
+            }
+            problem = None
+        except ArchiveError as error:
+            sizes, problem = {}, str(error)
+        return judged(
+            context, artifact_store, key, trained_model, "archive_contents", problem is None,
+            {"members": sizes}, description=problem,
+        )  # fmt: skip
+
+    @dg.asset_check(
+        asset=key,
+        name="training_metrics",
+        blocking=True,
+        description="The accuracy that the training job measured is above the floor.",
+    )
+    def training_metrics(
+        context: dg.AssetCheckExecutionContext,
+        trained_model: TrainedModel,
+        artifact_store: ArtifactStore,
+    ) -> dg.AssetCheckResult:
+        accuracy = trained_model.metrics.get("test_accuracy", 0.0)
+        floor = model.gates.min_training_accuracy
+        return judged(
+            context, artifact_store, key, trained_model, "training_metrics", accuracy >= floor,
+            {"test_accuracy": accuracy, "floor": floor},
+        )  # fmt: skip
+
+    yield archive_contents
+    yield training_metrics
+
+
+def read_archive(store: ArtifactStore, trained: TrainedModel) -> dict[str, bytes]:
+    """The archive's files by name, read without extracting anything."""
+    return read_members(io.BytesIO(store.read(trained.archive)), MEMBERS)
+
+
+def _request(
+    context: dg.AssetExecutionContext,
+    model: ModelSettings,
+    dataset: Dataset,
+    source: SourceArchive,
+    store: ArtifactStore,
+    sagemaker: SageMakerTraining,
+) -> dict[str, Any]:
+    code = store.put_bytes(f"{model.name}/code/{source.sha256}/sourcedir.tar.gz", source.data)
+    connection = store.target.connection
+    return training_job_request(
+        model.training,
+        image=model.training_image or sagemaker.image(model.training.instance_type),
+        role_arn=connection.sagemaker_role_arn,
+        region=connection.region,
+        source_uri=code.uri,
+        channels={"training": dataset.training_uri, "testing": dataset.testing_uri},
+        output_uri=store.uri(f"{model.name}/jobs"),
+        tags={
+            **model.tags,
+            "mc-assets-owner": f"mc-assets/{model.name}",
+            "mc-assets-run": context.run.run_id,
+            "mc-assets-code": source.sha256,
+            "mc-assets-dataset": dataset.version,
+        },
+    )
+
+
+def _has_artifact(store: ArtifactStore, job: Mapping[str, Any]) -> bool:
+    head = store.head(job["ModelArtifacts"]["S3ModelArtifacts"])
+    return head is not None and head["ContentLength"] > 0
+
+
+def _record(
+    model: ModelSettings, dataset: Dataset, store: ArtifactStore, job: Mapping[str, Any]
+) -> TrainedModel:
+    uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+    if not _has_artifact(store, job):
+        raise dg.Failure(
+            f"Training job {job['TrainingJobName']} completed but {uri} is missing or empty: the "
+            "script saved nothing to SM_MODEL_DIR.",
+            allow_retries=False,
+        )
+    archive = store.measure(uri)
+    return TrainedModel(
+        version=archive.sha256,
+        lineage={**dataset.lineage, key_of(model).to_user_string(): archive.sha256},
+        archive=archive,
+        job_name=job["TrainingJobName"],
+        job_arn=job["TrainingJobArn"],
+        metrics=_metrics(store, archive),
+        training_seconds=job.get("TrainingTimeInSeconds"),
+        billable_seconds=job.get("BillableTimeInSeconds"),
+    )
+
+
+def _metrics(store: ArtifactStore, archive: StoredObject) -> dict[str, float]:
+    """The numbers at the top of metrics.json; none if its check has to say why not."""
+    try:
+        text = read_members(io.BytesIO(store.read(archive)), MEMBERS)["metrics.json"]
+        metrics = json.loads(text)
+    except (ArchiveError, ValueError):
+        return {}
+    return {
+        name: float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _root_run_id(context: dg.AssetExecutionContext) -> str:
+    return context.run.root_run_id or context.run.run_id
