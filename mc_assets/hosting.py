@@ -10,6 +10,8 @@ PlanKind = Literal["flex_consumption", "consumption", "premium"]
 PLAN_KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
 
 OWNER_TAG = "mc-assets-owner"
+# Written last: an app without it, or with another value, is not yet as defs.yaml wants it.
+CONFIGURED_TAG = "mc-assets-configured"
 # Storage Blob Data Owner: what AzureWebJobsStorage by identity needs, and deployments too.
 # Source: learn.microsoft.com, "Azure built-in roles" and "Connecting to host storage".
 BLOB_DATA_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
@@ -92,6 +94,11 @@ class Hosting:
     @property
     def all_tags(self) -> dict[str, str]:
         return {**self.tags, OWNER_TAG: f"mc-assets/{self.model}"}
+
+    @property
+    def configuration(self) -> str:
+        """Twelve digits for everything chosen here."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
     def plan_name(self, app: str) -> str:
         # Flex takes one app a plan; the others share.

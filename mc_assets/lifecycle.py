@@ -191,7 +191,17 @@ class ModelLifecycle(dg.Component, dg.Model, dg.Resolvable):
             tags=self.tags,
         )
         Hosting(model=self.name, subscription_id="", **model.hosting)  # refuse a wrong choice now
+        _require(model.training_code / "train.py", "training.code")
+        _require(model.function_app / "function_app.py", "function_app")
         return model
+
+
+def _require(file: Path, attribute: str) -> None:
+    if not file.is_file():
+        raise ValueError(
+            f"There is no {file}: `{attribute}` in defs.yaml names a folder below {ROOT}, the "
+            "project's root (install the project with `pip install -e`)."
+        )
 
 
 def _frozen(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,14 @@ class CloudTarget(dg.ConfigurableResource):
 
     @property
     def connection(self) -> Connection:
-        """Connected on first use, once per process and run."""
+        """Connected on first use, once per process and run.
+
+        Raises:
+            dagster.Failure: the target cannot be reached or a setting is missing; says which.
+        """
         if self._connection is None:
-            self._connection = connect(read_target({"MC_TARGET": self.name}))
+            try:
+                self._connection = connect(read_target({"MC_TARGET": self.name}))
+            except TargetError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
         return self._connection

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 
 from mc_assets.hosting import (
+    CONFIGURED_TAG,
     OWNER_TAG,
     Hosting,
     app_settings,
@@ -38,6 +39,7 @@ class FunctionApp:
     url: str
     scm_url: str
     is_flex: bool
+    configuration: str
 
     @property
     def label(self) -> str:
@@ -104,7 +106,7 @@ class AzureFunctions(dg.ConfigurableResource):
         self.ensure_group(hosting)
         with _failures_named(f"function app {name}"):
             existing = self.find_app(hosting, name)
-            if existing is not None:
+            if existing is not None and existing.configuration == hosting.configuration:
                 return existing
             storage = self._ensure_storage(hosting)
             plan = self.web.app_service_plans.begin_create_or_update(
@@ -117,13 +119,14 @@ class AzureFunctions(dg.ConfigurableResource):
             site = self.web.web_apps.begin_create_or_update(hosting.group_name, name, body).result()
             self._allow_own_storage(hosting, storage, site)
             self._forbid_basic_auth(hosting, name)
+            self._mark_configured(hosting, site.id)
             return _as_app(hosting, self.web.web_apps.get(hosting.group_name, name), None)
 
     def ensure_slot(self, hosting: Hosting, name: str, slot: str) -> FunctionApp:
         """Have a slot of the app; the slot as Azure has it now."""
         with _failures_named(f"slot {name}/{slot}"):
             existing = self.find_app(hosting, name, slot)
-            if existing is not None:
+            if existing is not None and existing.configuration == hosting.configuration:
                 return existing
             live = self.web.web_apps.get(hosting.group_name, name)
             settings = app_settings(hosting, f"{name}-{slot}", self._connection_string(hosting))
@@ -134,6 +137,8 @@ class AzureFunctions(dg.ConfigurableResource):
             policy = {"properties": {"allow": False}}
             self.web.web_apps.update_scm_allowed_slot(hosting.group_name, name, slot, policy)
             self.web.web_apps.update_ftp_allowed_slot(hosting.group_name, name, slot, policy)
+            found = self.web.web_apps.get_slot(hosting.group_name, name, slot)
+            self._mark_configured(hosting, found.id)
             found = self.web.web_apps.get_slot(hosting.group_name, name, slot)
             return _as_app(hosting, found, slot)
 
@@ -259,6 +264,12 @@ class AzureFunctions(dg.ConfigurableResource):
         self.web.web_apps.update_scm_allowed(hosting.group_name, name, policy)
         self.web.web_apps.update_ftp_allowed(hosting.group_name, name, policy)
 
+    def _mark_configured(self, hosting: Hosting, resource_id: str) -> None:
+        tags = {CONFIGURED_TAG: hosting.configuration}
+        self.resources.tags.begin_update_at_scope(
+            resource_id, {"operation": "Merge", "properties": {"tags": tags}}
+        ).result()
+
     def _client_arguments(self) -> dict[str, Any]:
         connection = self.target.connection
         return {
@@ -282,6 +293,7 @@ def _as_app(hosting: Hosting, site: Any, slot: str | None) -> FunctionApp:
         url=f"https://{site.properties.default_host_name}",
         scm_url=f"https://{hosts['Repository']}",
         is_flex=hosting.is_flex,
+        configuration=(site.tags or {}).get(CONFIGURED_TAG, ""),
     )
 
 

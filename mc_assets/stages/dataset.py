@@ -40,11 +40,11 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         dataset_source: DatasetSource,
     ) -> dg.MaterializeResult[Dataset]:
         record = None if model.dataset_folder else _already_stored(model, artifact_store)
-        uploaded = record is None
+        uploaded = False
         if record is None:
             with tempfile.TemporaryDirectory() as folder:
                 source = _fetch(context, model, dataset_source, Path(folder))
-                record = _store(model, artifact_store, Path(folder), source)
+                record, uploaded = _store(model, artifact_store, Path(folder), source)
         return dg.MaterializeResult(
             value=record,
             data_version=dg.DataVersion(record.version),
@@ -178,15 +178,19 @@ def _fetch(
     return str(model.dataset_folder)
 
 
-def _store(model: ModelSettings, store: ArtifactStore, folder: Path, source: str) -> Dataset:
+def _store(
+    model: ModelSettings, store: ArtifactStore, folder: Path, source: str
+) -> tuple[Dataset, bool]:
+    """The record, and whether anything had to be uploaded."""
     facts = {}
     for name in idx.MNIST_FILES:
         data = (folder / name).read_bytes()
         facts[name] = (hashlib.sha256(data).hexdigest(), len(data))
     record = _record(model, store, facts, source)
-    for name, file in record.files.items():
+    missing = {name: file for name, file in record.files.items() if not store.has(file)}
+    for name, file in missing.items():
         store.put_file(file.key.removeprefix(f"{store.prefix}/"), folder / name)
-    return record
+    return record, bool(missing)
 
 
 def _record(
