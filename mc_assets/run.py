@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from mc_assets.artifacts import LiveEndpoint
 from mc_assets.definitions import build_definitions
+from mc_assets.endpoint import curl_line, find_live
 from mc_assets.target import TargetError
 
 ROOT = Path(__file__).parent.parent
@@ -86,7 +88,7 @@ def main() -> None:
     console = Console(highlight=False)
     warnings.filterwarnings("ignore", module="dagster")  # of its own APIs in preview
     try:
-        sys.exit(_materialise_everything(console))
+        sys.exit(materialise(build_definitions(), console))
     except TargetError as error:
         console.print(f"mc-run: {error}", style="red", markup=False)
         sys.exit(1)
@@ -95,8 +97,8 @@ def main() -> None:
         sys.exit(130)
 
 
-def _materialise_everything(console: Console) -> int:
-    definitions = build_definitions()
+def materialise(definitions: dg.Definitions, console: Console) -> int:
+    """Materialise every asset of the definitions; the exit code."""
     job = definitions.resolve_implicit_global_asset_job_def()
     progress = Progress(
         {key.to_user_string(): AssetProgress(key.to_user_string()) for key in _in_order(job)}
@@ -192,17 +194,18 @@ def _print_summary(console: Console, progress: Progress, success: bool, seconds:
             console.print(f"  {failure}", markup=False, soft_wrap=True)
     else:
         console.print(f"\nDone in {seconds:.0f} s.", markup=False)
-        _print_endpoint(console)
+        for name in progress.assets:
+            model, _, asset = name.partition("/")
+            if asset == LiveEndpoint.asset:
+                _print_endpoint(console, model)
     console.print("\nSee it in the UI:  make ui   (then open http://127.0.0.1:3000)", markup=False)
 
 
-def _print_endpoint(console: Console) -> None:
-    from mc_assets.endpoint import curl_line, find_live
-
-    live = find_live()
+def _print_endpoint(console: Console, model: str) -> None:
+    live = find_live(model)
     console.print(f"\nThe endpoint:  {live.url}/api/classify", markup=False)
     console.print("Ask it for the first test digit:\n", markup=False)
-    console.print(f"  {curl_line(live)}", markup=False, soft_wrap=True)
+    console.print(f"  {curl_line(live, model)}", markup=False, soft_wrap=True)
 
 
 def _failure_text(event: dg.DagsterEvent) -> str:

@@ -1,5 +1,6 @@
 """Running parts of a model's graph in this process, and reading what a run said."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,8 @@ from mc_assets.artifacts import ARTIFACTS
 from mc_assets.definitions import build_definitions, build_resources
 from mc_assets.lifecycle import ModelLifecycle
 from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.azure_functions import AzureFunctions
+from mc_assets.resources.releases import Releases
 
 # Asking the `sagemaker` package for AWS's own image takes seconds, and no test here is about it.
 IMAGE = "123456789012.dkr.ecr.eu-west-2.amazonaws.com/training:test"
@@ -52,11 +55,10 @@ class Ran:
 
     def failure(self, step: str) -> str:
         """The message of the error that a step failed with."""
-        error = self.result.failure_data_for_node(step)
-        assert error is not None, f"{step} did not fail"
-        assert error.error is not None
-        cause = error.error.cause
-        return "\n".join(each.message for each in (error.error, cause) if each is not None)
+        found = self.result.failure_data_for_node(step)
+        assert found is not None, f"{step} did not fail"
+        assert found.user_failure_data is not None, found
+        return found.user_failure_data.description or ""
 
     @cached_property
     def log(self) -> list[str]:
@@ -102,6 +104,29 @@ class Graph:
     @cached_property
     def store(self) -> ArtifactStore:
         return build_resources("local")["artifact_store"]
+
+    @cached_property
+    def azure(self) -> AzureFunctions:
+        return build_resources("local")["azure_functions"]
+
+    @cached_property
+    def releases(self) -> Releases:
+        return build_resources("local")["releases"]
+
+    def secrets(self) -> set[str]:
+        """What may never be written down: of this process, of both apps and of their storage."""
+        hosting = self.lifecycle.settings().hosting_in(self.store.target.connection.subscription_id)
+        keys = self.azure.storage.storage_accounts.list_keys(
+            hosting.group_name, hosting.storage_name
+        )
+        return {
+            os.environ["AZURE_CLIENT_SECRET"],
+            keys.keys_property[0].value,
+            *(
+                self.releases.client(self.record(asset)).key
+                for asset in ("staged_endpoint", "live_endpoint")
+            ),
+        }
 
     def key(self, asset: str) -> dg.AssetKey:
         return dg.AssetKey([self.name, asset])

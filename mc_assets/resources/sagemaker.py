@@ -114,9 +114,10 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
                     job = self._describe_existing(name)
                 else:
                     job = self._wait(context, reader, name)
-            except DagsterExecutionInterruptedError:
+            except DagsterExecutionInterruptedError as interruption:
                 if name and how != "adopted" and self.forward_termination:
                     self._stop(context, name)
+                _forbid_restart(context, interruption)
                 raise
             _raise_unless_completed(job)
         return TrainingInvocation(session, job, how)
@@ -302,6 +303,14 @@ def _pipes_message(method: str, params: Any) -> Any:
         "method": method,
         "params": params,
     }
+
+
+def _forbid_restart(context: dg.AssetExecutionContext, interruption: BaseException) -> None:
+    """Under a retry policy Dagster restarts an interrupted step, and that would pay for a new job."""
+    if context.get_step_execution_context().op_retry_policy:
+        raise dg.Failure(
+            "The run was interrupted while it trained.", allow_retries=False
+        ) from interruption
 
 
 def _raise_unless_completed(job: Mapping[str, Any]) -> None:

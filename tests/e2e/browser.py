@@ -1,0 +1,216 @@
+"""Dagster's UI of a copy of the project, and a headless Chromium that looks at it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import yaml
+from playwright.sync_api import Page, Route, expect, sync_playwright
+
+from ports import free_ports
+
+ROOT = Path(__file__).parents[2]
+PROJECT = ("pyproject.toml", "workspace.yaml", "mc_assets", "training_code", "function_app")
+START_SECONDS = 120
+STOP_SECONDS = 30
+PAGE_SECONDS = 60
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+)
+
+ASSETS_QUERY = """{ assetNodes {
+  assetKey { path }
+  assetMaterializations(limit: 1) { runId }
+  assetChecksOrError { ... on AssetChecks { checks {
+    name executionForLatestMaterialization { status runId }
+  } } }
+} }"""
+RUNS_QUERY = "{ runsOrError { ... on Runs { results { runId status } } } }"
+
+
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    """What the API says of one asset: the run that made it, and each check's (status, run)."""
+
+    run_id: str | None
+    checks: Mapping[str, tuple[str, str] | None]
+
+
+def find_chromium() -> str | None:
+    """The machine's own Chromium: CHROMIUM, or the first of the usual names on the path."""
+    if named := os.environ.get("CHROMIUM"):
+        return named
+    return next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
+
+
+def copy_project(folder: Path, attributes: Mapping[str, Any] | None = None) -> Path:
+    """The project as a clone of it would be, with a Dagster home of its own.
+
+    A copy, because `dg dev` takes DAGSTER_HOME from the project's .env and from nowhere else.
+
+    Args:
+        folder: made here.
+        attributes: of the one lifecycle, in place of those that the project ships.
+    """
+    folder.mkdir(parents=True)
+    for name in PROJECT:
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    (folder / ".dagster").mkdir()
+    shutil.copy(ROOT / ".dagster" / "dagster.yaml", folder / ".dagster")
+    (folder / ".env").write_text(f"DAGSTER_HOME={folder / '.dagster'}\n")
+    if attributes is not None:
+        path = folder / "mc_assets" / "defs" / "mnist" / "defs.yaml"
+        component = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump({**component, "attributes": dict(attributes)}))
+    return folder
+
+
+class DagsterUi:
+    """One `dg dev` in a project's folder, on a port of its own, while the context lasts."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._log = project / "dg-dev.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        (self.port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "DagsterUi":
+        command = [str(Path(sys.executable).with_name("dg")), "dev"]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        with self._log.open("wb") as log, _interruptible():
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._project,
+                # dg warns of an environment that is not the project's own.
+                env={**os.environ, "VIRTUAL_ENV": sys.prefix},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def graphql(self, query: str) -> dict[str, Any]:
+        answer = requests.post(f"{self.url}/graphql", json={"query": query}, timeout=PAGE_SECONDS)
+        body = answer.json()
+        assert "errors" not in body, json.dumps(body["errors"], indent=1)
+        return body["data"]
+
+    def runs(self) -> dict[str, str]:
+        """Every run's status by its id."""
+        results = self.graphql(RUNS_QUERY)["runsOrError"]["results"]
+        return {run["runId"]: run["status"] for run in results}
+
+    def assets(self) -> dict[str, AssetState]:
+        """What became of each asset and of its checks, by the asset's name."""
+        nodes = self.graphql(ASSETS_QUERY)["assetNodes"]
+        return {"/".join(node["assetKey"]["path"]): _state(node) for node in nodes}
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, f"dg dev ended:\n{self.log()}"
+            assert time.monotonic() < deadline, f"dg dev does not answer:\n{self.log()}"
+            time.sleep(0.2)
+
+    def _answers(self) -> bool:
+        with suppress(requests.RequestException):
+            return requests.get(f"{self.url}/server_info", timeout=5).ok
+        return False
+
+    def _stop(self) -> None:
+        """As Ctrl-C does; then whatever is left of the process group, at once."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@contextmanager
+def open_page(chromium: str, profile: Path, size: tuple[int, int] = (1600, 1000)) -> Iterator[Page]:
+    """A page of a fresh browser that reaches this machine and nothing else."""
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=chromium,
+            args=list(CHROMIUM_FLAGS),
+            viewport={"width": size[0], "height": size[1]},
+        )
+        try:
+            context.set_default_timeout(PAGE_SECONDS * 1000)
+            context.route("**/*", _only_this_machine)
+            yield context.pages[0]
+        finally:
+            context.close()
+
+
+def open_graph(page: Page, ui: DagsterUi) -> None:
+    page.goto(f"{ui.url}/asset-groups/")
+    expect(page.get_by_role("button", name="Materialize all")).to_be_enabled(
+        timeout=PAGE_SECONDS * 1000
+    )
+
+
+def _only_this_machine(route: Route) -> None:
+    if urlsplit(route.request.url).hostname in (None, "127.0.0.1"):
+        route.continue_()
+    else:
+        route.abort()
+
+
+def _state(node: Mapping[str, Any]) -> AssetState:
+    made = node["assetMaterializations"]
+    checks = {}
+    for check in node["assetChecksOrError"]["checks"]:
+        last = check["executionForLatestMaterialization"]
+        checks[check["name"]] = last and (last["status"], last["runId"])
+    return AssetState(made[0]["runId"] if made else None, checks)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have what is started here heed SIGINT, even where a shell started this in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
