@@ -1,5 +1,7 @@
 # Two commands are all a stranger needs: `make run` and `make test`.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || echo python3)
+# The first of these that really is 3.11 or 3.12: version managers put commands on PATH that are not.
+SUITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p $(SUITS) 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -30,8 +32,8 @@ clean: ## stop the local clouds; delete the environment and all that was made
 # The environment, made again when what it is made from changes. A half-made one has no .ready.
 $(READY): pyproject.toml constraints.txt
 	@echo "Making the environment (.venv); the first time this downloads some gigabytes."
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
-	    { echo "Python 3.11 or 3.12 is needed; $(PYTHON) is `$(PYTHON) -V`. Set PYTHON=..."; exit 1; }
+	@[ -n "$(PYTHON)" ] && $(PYTHON) $(SUITS) || \
+	    { echo "Python 3.11 or 3.12 is needed: install one, or name it: make PYTHON=..."; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[local,dev]'

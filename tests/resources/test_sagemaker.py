@@ -33,7 +33,7 @@ with open_dagster_pipes(context_loader=PipesS3ContextLoader(client=boto3.client(
 
 @pytest.fixture
 def lab(store: ArtifactStore, tmp_path: Path, request: pytest.FixtureRequest) -> Lab:
-    """A lab with a job name of this test's own; GATE and STARTED are files in its folder."""
+    """Training under a job name of this test's own; GATE and STARTED are files in its folder."""
     digits = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
     files = {"GATE": str(tmp_path / "gate"), "STARTED": str(tmp_path / "started")}
     return Lab(store, f"lab-{digits}", files)
