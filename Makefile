@@ -25,9 +25,9 @@ lint: $(READY) ## ruff, types, and that the definitions load with nothing set
 	@$(BIN)/basedpyright
 	@. $(BIN)/activate && env -i PATH="$$PATH" HOME="$$HOME" dg check defs
 
-clean: ## stop the local clouds; delete the environment and all that was made
+clean: ## stop the local clouds; delete what they keep, the history and the environment
 	@-[ -x $(BIN)/mc-local ] && $(BIN)/mc-local reset --yes
-	@rm -rf .venv .local_cloud
+	@rm -rf .venv .local_cloud .env && find .dagster -mindepth 1 ! -name dagster.yaml -delete
 
 # The environment, made again when what it is made from changes. A half-made one has no .ready.
 $(READY): pyproject.toml constraints.txt

@@ -14,8 +14,10 @@ def code_version(*paths: Path | str, extra: str = "") -> str:
     digest = hashlib.sha256(extra.encode())
     for path in paths:
         whole = ROOT / path
-        files = sorted(whole.rglob("*")) if whole.is_dir() else [whole]
-        for file in files:
-            if file.is_file() and file.suffix != ".pyc":
-                digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        for file in _code_below(whole) if whole.is_dir() else [whole]:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+def _code_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")

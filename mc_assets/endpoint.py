@@ -13,10 +13,12 @@ import dagster as dg
 from mc_assets import idx
 from mc_assets.artifacts import Artifact, Dataset, LiveEndpoint
 from mc_assets.definitions import build_resources
+from mc_assets.evaluation import normalise
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.releases import Releases
 from mc_assets.target import TargetError, read_target
 
+WHERE = ("MC_TARGET", "MC_LOCAL_STATE")
 ArtifactT = TypeVar("ArtifactT", bound=Artifact)
 
 # MNIST's mean and standard deviation over the training pixels, as the walkthrough normalises.
@@ -56,6 +58,9 @@ def find_live(model: str = "mnist") -> LiveEndpoint:
 def curl_line(live: LiveEndpoint, model: str = "mnist") -> str:
     """A command that works when pasted; the key is read by a command inside it."""
     tool = shlex.quote(str(Path(sys.executable).parent / "mc-endpoint"))
+    # The command may be pasted where these are not set.
+    chosen = {name: os.environ[name] for name in WHERE if name in os.environ}
+    tool = " ".join([*(f"{name}={shlex.quote(value)}" for name, value in chosen.items()), tool])
     choice = "" if model == "mnist" else f" --model {model}"
     authority = os.environ.get("REQUESTS_CA_BUNDLE")
     return " ".join(
@@ -86,10 +91,8 @@ def _sample(model: str, index: int) -> str:
     store = _store()
     dataset = _latest(store, model, Dataset)
     image = idx.read_images(store.read(dataset.files[idx.TEST_IMAGES]))[index]
-    normalised = (image / 255 - MEAN) / STD
-    return json.dumps(
-        {"data": [[[[round(value, 4) for value in row] for row in normalised.tolist()]]]}
-    )
+    normalised = normalise(image[None], MEAN, STD).astype(float).round(4)
+    return json.dumps({"data": normalised.tolist()})
 
 
 def _store() -> ArtifactStore:

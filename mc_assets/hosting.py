@@ -1,6 +1,7 @@
 """What Azure is asked to create for one model: names, plans and Resource Manager's bodies."""
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,15 +22,20 @@ _SKUS: dict[PlanKind, dict[str, Any]] = {
     "consumption": {"name": "Y1", "tier": "Dynamic"},
     "premium": {"name": "EP1", "tier": "ElasticPremium"},
 }
-# 3.12 is the last Python on Linux Consumption, which retires on 30 September 2028.
-_LAST_PYTHON_ON_CONSUMPTION = (3, 12)
+# What the function's pinned requirements install on; azure-functions 1.x ends at 3.12, and so does
+# Linux Consumption.
+RUNTIMES = ("python|3.11", "python|3.12")
+FLEX_MEMORY_MB = (512, 2048, 4096)
+MAX_APP_NAME = 50
+
+_KEPT_SETTINGS = frozenset({"WEBSITE_CONTENTSHARE", "WEBSITE_RUN_FROM_PACKAGE"})
 
 
 class HostingError(Exception):
     """A choice of hosting that Azure does not have; its text is the whole message."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hosting:
     """Where and how one model's function app runs.
 
@@ -51,11 +57,17 @@ class Hosting:
     def __post_init__(self) -> None:
         if self.plan not in PLAN_KINDS:
             raise HostingError(f"The plan {self.plan!r} is not one of {', '.join(PLAN_KINDS)}.")
-        version = tuple(int(part) for part in self.python_version.split("."))
-        if self.plan == "consumption" and version > _LAST_PYTHON_ON_CONSUMPTION:
+        if self.runtime not in RUNTIMES:
+            raise HostingError(f"The runtime {self.runtime!r} is not one of {', '.join(RUNTIMES)}.")
+        if self.instance_memory_mb not in FLEX_MEMORY_MB:
             raise HostingError(
-                f"Linux Consumption has no Python {self.python_version}: 3.12 is its last. "
-                "Choose it, or the plan flex_consumption."
+                f"Flex Consumption has no instances of {self.instance_memory_mb} MB: "
+                f"instance_memory_mb can be {', '.join(map(str, FLEX_MEMORY_MB))}."
+            )
+        if len(self.app_name) > MAX_APP_NAME:
+            raise HostingError(
+                f"The app name {self.app_name} has {len(self.app_name)} characters; Azure's 60 "
+                f"leave {MAX_APP_NAME}, with what is put behind it for staging."
             )
 
     @property
@@ -94,11 +106,6 @@ class Hosting:
     @property
     def all_tags(self) -> dict[str, str]:
         return {**self.tags, OWNER_TAG: f"mc-assets/{self.model}"}
-
-    @property
-    def configuration(self) -> str:
-        """Twelve digits for everything chosen here."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
     def plan_name(self, app: str) -> str:
         # Flex takes one app a plan; the others share.
@@ -193,6 +200,27 @@ def app_settings(
             "WEBSITE_CONTENTSHARE": app[:60].lower(),
         }
     return settings | dict(hosting.settings)
+
+
+def merged_settings(current: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """The settings to write to an app that is there already: Azure's write replaces all of them.
+
+    What deployments and swaps have put there stays: the build writes the package's address, and a
+    swap exchanges the shares, so writing a share's first name again would mount the other slot's.
+    """
+    kept = {name: value for name, value in current.items() if name in _KEPT_SETTINGS}
+    return {**current, **wanted, **kept}
+
+
+def configuration(hosting: Hosting, app: str) -> str:
+    """Twelve digits for all that an app is asked to be, without its secrets and its package."""
+    secret = None if hosting.is_flex else ""
+    bodies = (
+        plan_body(hosting),
+        storage_body(hosting),
+        site_body(hosting, "", app_settings(hosting, app, secret), ""),
+    )
+    return hashlib.sha256(json.dumps(bodies, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def role_assignment(

@@ -52,11 +52,16 @@ class Training(dg.Model, dg.Resolvable):
     image: str | None = Field(
         default=None, description="Training image; AWS's newest PyTorch image if not given."
     )
-    instance_type: str = Field(default="ml.m5.xlarge", description="SageMaker instance type.")
-    instance_count: int = Field(default=1, ge=1, description="How many instances.")
-    volume_size_gb: int = Field(default=30, ge=1, description="Storage of each instance.")
+    instance_type: str = Field(
+        default=TrainingSettings.instance_type, description="SageMaker instance type."
+    )
+    volume_size_gb: int = Field(
+        default=TrainingSettings.volume_size_gb, ge=1, description="Storage of each instance."
+    )
     max_runtime: int = Field(
-        default=3600, ge=1, description="Seconds after which SageMaker stops the job."
+        default=TrainingSettings.max_runtime,
+        ge=1,
+        description="Seconds after which SageMaker stops the job.",
     )
     hyperparameters: dict[str, Any] = Field(
         default_factory=dict, description="Arguments of train.py, without the dashes."
@@ -64,44 +69,56 @@ class Training(dg.Model, dg.Resolvable):
     environment: dict[str, Text] = Field(
         default_factory=dict, description="Environment of the job; no secrets."
     )
-    spot: bool = Field(default=False, description="Managed spot training, with checkpoints.")
+    spot: bool = Field(
+        default=TrainingSettings.spot, description="Managed spot training, with checkpoints."
+    )
     max_wait: int | None = Field(
-        default=None, description="With spot: seconds to wait for capacity and to train, together."
+        default=TrainingSettings.max_wait,
+        description="With spot: seconds to wait for capacity and to train, together.",
     )
     subnets: list[str] = Field(default_factory=list, description="VPC subnets.")
     security_group_ids: list[str] = Field(default_factory=list, description="VPC security groups.")
     network_isolation: bool = Field(
-        default=False, description="No network for the script; then the image must have onnxscript."
+        default=TrainingSettings.network_isolation,
+        description="No network for the script; then the image must have onnxscript.",
     )
-    encrypt_inter_container_traffic: bool = Field(default=False, description="Between instances.")
-    volume_kms_key_id: str | None = Field(default=None, description="KMS key of the storage.")
-    output_kms_key_id: str | None = Field(default=None, description="KMS key of the model archive.")
+    encrypt_inter_container_traffic: bool = Field(
+        default=TrainingSettings.encrypt_inter_container_traffic, description="Between instances."
+    )
+    volume_kms_key_id: str | None = Field(
+        default=TrainingSettings.volume_kms_key_id, description="KMS key of the storage."
+    )
+    output_kms_key_id: str | None = Field(
+        default=TrainingSettings.output_kms_key_id, description="KMS key of the model archive."
+    )
 
 
 class Thresholds(dg.Model, dg.Resolvable):
     """What a version must reach to go on."""
 
-    min_training_accuracy: Share = Field(default=0.98, description="Measured by the training job.")
+    min_training_accuracy: Share = Field(
+        default=Gates.min_training_accuracy, description="Measured by the training job."
+    )
     min_test_accuracy: Share = Field(
-        default=0.99, description="Of the ONNX model, on every test image."
+        default=Gates.min_test_accuracy, description="Of the ONNX model, on every test image."
     )
     min_endpoint_accuracy: Share = Field(
-        default=0.99, description="Over HTTP, on every test image."
+        default=Gates.min_endpoint_accuracy, description="Over HTTP, on every test image."
     )
     champion_margin: Share = Field(
-        default=0.002,
+        default=Gates.champion_margin,
         description="How much less accurate than the live model is still let through.",
     )
     max_parity_difference: float = Field(
-        default=1e-3,
+        default=Gates.max_parity_difference,
         gt=0,
         description="Largest difference between PyTorch's and ONNX Runtime's outputs.",
     )
     max_package_bytes: int = Field(
-        default=20_000_000, gt=0, description="Of the zip's files, unpacked."
+        default=Gates.max_package_bytes, gt=0, description="Of the zip's files, unpacked."
     )
     max_latency_p95_ms: float = Field(
-        default=250.0, gt=0, description="Of single-image calls; warns."
+        default=Gates.max_latency_p95_ms, gt=0, description="Of single-image calls; warns."
     )
 
 
@@ -109,23 +126,26 @@ class FunctionAppHosting(dg.Model, dg.Resolvable):
     """The function app."""
 
     plan: PlanKind = Field(
-        default="flex_consumption", description="flex_consumption, consumption or premium."
+        default=Hosting.plan, description="flex_consumption, consumption or premium."
     )
-    location: str = Field(default="ukwest", description="Azure region.")
-    resource_group: str = Field(default="", description="rg-mc-<model> if not given.")
+    location: str = Field(default=Hosting.location, description="Azure region.")
+    resource_group: str = Field(
+        default=Hosting.resource_group, description="rg-mc-<model> if not given."
+    )
     app: str = Field(
-        default="", description="mc-<model>-<eight digits> if not given; unique in the world."
+        default=Hosting.app,
+        description="mc-<model>-<eight digits> if not given; unique in the world.",
     )
     runtime: str = Field(
-        default="python|3.12",
+        default=Hosting.runtime,
         pattern=r"^python\|3\.\d+$",
         description="Language and version, as Azure writes them. A bare 3.10 would arrive as 3.1.",
     )
     instance_memory_mb: int = Field(
-        default=2048, description="Flex Consumption: 512, 2048 or 4096."
+        default=Hosting.instance_memory_mb, description="Flex Consumption: 512, 2048 or 4096."
     )
     maximum_instances: int = Field(
-        default=40, ge=1, description="Flex Consumption: scale-out limit."
+        default=Hosting.maximum_instances, ge=1, description="Flex Consumption: scale-out limit."
     )
     settings: dict[str, Text] = Field(
         default_factory=dict, description="Further app settings; no secrets."

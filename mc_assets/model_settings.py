@@ -9,7 +9,7 @@ from mc_assets.hosting import Hosting
 from mc_assets.training_job import TrainingSettings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gates:
     """What a version must reach to go on. Shares are 0 to 1, sizes bytes, times milliseconds."""
 

@@ -85,7 +85,8 @@ def main() -> None:
     # Dagster wants an absolute home; beside the project, so that `make ui` shows this run too.
     os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))
     os.chdir(ROOT)
-    console = Console(highlight=False)
+    # Dagster captures descriptors 1 and 2 while a step runs; a copy keeps reaching the terminal.
+    console = Console(file=os.fdopen(os.dup(1), "w"), highlight=False)
     warnings.filterwarnings("ignore", module="dagster")  # of its own APIs in preview
     try:
         sys.exit(materialise(build_definitions(), console))
@@ -93,7 +94,7 @@ def main() -> None:
         console.print(f"mc-run: {error}", style="red", markup=False)
         sys.exit(1)
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
-        console.print("\nmc-run: interrupted; a training job under way was stopped.", markup=False)
+        console.print("\nmc-run: interrupted.", markup=False)
         sys.exit(130)
 
 

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import lru_cache
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -18,6 +20,16 @@ REQUIRED = {
     "AZURE_SUBSCRIPTION_ID": "the Azure subscription to deploy into",
 }
 PUBLIC_RESOURCE_MANAGER = "https://management.azure.com"
+AZURE_IDENTITY = (
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+)
+# Hosts whose issuers azure-identity knows; any other is asked for directly.
+PUBLIC_AUTHORITIES = frozenset(
+    {"login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"}
+)
 
 
 class TargetError(Exception):
@@ -76,7 +88,54 @@ def connect(name: TargetName) -> Connection:
     """Have the target's clouds within reach of this process, starting the local ones if need be."""
     if name == "local":
         _connect_local_clouds()
-    return Connection.from_environ()
+    connection = Connection.from_environ()
+    # boto3 reads AWS_DEFAULT_REGION alone, though AWS's other tools read AWS_REGION as well.
+    os.environ.setdefault("AWS_DEFAULT_REGION", connection.region)
+    _require_credentials(connection)
+    return connection
+
+
+def azure_credential() -> Any:
+    """azure-identity's default chain: environment, workload or managed identity, Azure CLI."""
+    # One a process and identity: each keeps its own tokens, and Dagster makes the resources anew
+    # for every step.
+    return _credential(*(os.environ.get(name) for name in AZURE_IDENTITY))
+
+
+@lru_cache(maxsize=4)
+def _credential(*_identity: str | None) -> Any:
+    from azure.identity import DefaultAzureCredential
+
+    authority = urlsplit(os.environ.get("AZURE_AUTHORITY_HOST", "")).hostname
+    unknown = authority is not None and authority not in PUBLIC_AUTHORITIES
+    return DefaultAzureCredential(disable_instance_discovery=unknown)
+
+
+@lru_cache(maxsize=4)
+def _require_credentials(connection: Connection) -> None:
+    """Sign in to both clouds before anything is uploaded or paid for.
+
+    Raises:
+        TargetError: either has no credentials, or does not accept them.
+    """
+    import boto3
+    from azure.core.exceptions import AzureError
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    problems = []
+    try:
+        boto3.client("sts").get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        problems.append(f"AWS: {error}")
+    try:
+        azure_credential().get_token(f"{connection.resource_manager_url}/.default")
+    except AzureError as error:
+        problems.append(f"Azure: {str(error).splitlines()[0]}")
+    if problems:
+        raise TargetError(
+            f"The clouds do not let us in; nothing was created. {'; '.join(problems)}. "
+            "docs/cloud-setup.md says which credentials are read."
+        )
 
 
 def _connect_local_clouds() -> None:

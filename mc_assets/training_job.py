@@ -19,12 +19,11 @@ METRIC_DEFINITIONS = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrainingSettings:
     """The user's choices for the training job; sizes in GB, times in seconds."""
 
     instance_type: str = "ml.m5.xlarge"
-    instance_count: int = 1
     volume_size_gb: int = 30
     max_runtime: int = 3600
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -114,10 +113,12 @@ def training_job_request(
     source_uri: str,
     channels: Mapping[str, str],
     output_uri: str,
+    checkpoint_uri: str,
     tags: Mapping[str, str],
 ) -> dict[str, Any]:
     """CreateTrainingJob's parameters, less TrainingJobName: classic script mode.
 
+    `checkpoint_uri`, used with spot, must be this training's own: what lies there is resumed.
     The `sagemaker_*` hyperparameters are how the images' own `train` command finds the code.
     """
     toolkit = {
@@ -138,7 +139,7 @@ def training_job_request(
         "OutputDataConfig": {"S3OutputPath": output_uri},
         "ResourceConfig": {
             "InstanceType": settings.instance_type,
-            "InstanceCount": settings.instance_count,
+            "InstanceCount": 1,  # train.py is not distributed: more would each train the whole
             "VolumeSizeInGB": settings.volume_size_gb,
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": settings.max_runtime},
@@ -149,11 +150,11 @@ def training_job_request(
     }
     if settings.environment:
         request["Environment"] = dict(settings.environment)
-    _add_optional(request, settings, output_uri)
+    _add_optional(request, settings, checkpoint_uri)
     return request
 
 
-def _add_optional(request: dict[str, Any], settings: TrainingSettings, output_uri: str) -> None:
+def _add_optional(request: dict[str, Any], settings: TrainingSettings, checkpoint_uri: str) -> None:
     if settings.volume_kms_key_id:
         request["ResourceConfig"]["VolumeKmsKeyId"] = settings.volume_kms_key_id
     if settings.output_kms_key_id:
@@ -166,7 +167,7 @@ def _add_optional(request: dict[str, Any], settings: TrainingSettings, output_ur
     if settings.spot:
         # Spot without checkpoints can start over for ever, so the two always go together.
         request["EnableManagedSpotTraining"] = True
-        request["CheckpointConfig"] = {"S3Uri": f"{output_uri}/checkpoints"}
+        request["CheckpointConfig"] = {"S3Uri": checkpoint_uri}
         request["StoppingCondition"]["MaxWaitTimeInSeconds"] = (
             settings.max_wait or 2 * settings.max_runtime
         )

@@ -3,17 +3,20 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import dagster as dg
+from dagster_aws.s3 import S3Resource
 
 from mc_assets.artifacts import ARTIFACTS
 from mc_assets.definitions import build_definitions, build_resources
 from mc_assets.lifecycle import ModelLifecycle
-from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.artifact_store import ArtifactStore, RecordIOManager
 from mc_assets.resources.azure_functions import AzureFunctions
 from mc_assets.resources.releases import Releases
+from mc_assets.resources.training import SageMakerTraining
+from mc_assets.target import CloudTarget
 
 # Asking the `sagemaker` package for AWS's own image takes seconds, and no test here is about it.
 IMAGE = "123456789012.dkr.ecr.eu-west-2.amazonaws.com/training:test"
@@ -47,11 +50,17 @@ class Ran:
     def failed_checks(self) -> set[str]:
         return {name for name, evaluation in self.checks.items() if not evaluation.passed}
 
+    def found(self, check: str, name: str) -> Any:
+        """One value that a check reported."""
+        return self.checks[check].metadata[name].value
+
     def metadata(self, asset: str, name: str) -> Any:
         return self.materialised[asset].metadata[name].value
 
     def data_version(self, asset: str) -> str:
-        return self.materialised[asset].tags["dagster/data_version"]
+        tags = self.materialised[asset].tags
+        assert tags is not None
+        return tags["dagster/data_version"]
 
     def failure(self, step: str) -> str:
         """The message of the error that a step failed with."""
@@ -73,18 +82,46 @@ class Ran:
         return [entry.user_message for entry in self.instance.all_logs(self.result.run_id)]
 
 
+class OneClientS3(S3Resource):
+    """One S3 client for all runs: making it is most of what a small run takes."""
+
+    def get_client(self) -> Any:
+        return _s3_client()
+
+
+@cache
+def _s3_client() -> Any:
+    return S3Resource().get_client()
+
+
+def quick_resources() -> dict[str, Any]:
+    """The standard resources that use S3, with the one client."""
+    store = ArtifactStore(target=CloudTarget(name="local"), s3=OneClientS3())
+    return {
+        "artifact_store": store,
+        "io_manager": RecordIOManager(store=store),
+        "sagemaker": SageMakerTraining(store=store),
+    }
+
+
 @dataclass(frozen=True)
 class Graph:
     """One model on the session's local clouds; its runs share what Dagster remembers."""
 
     lifecycle: ModelLifecycle
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
 
     @classmethod
     def of(cls, name: str, **attributes: Any) -> "Graph":
-        """A graph from attributes as defs.yaml spells them."""
+        """A graph from attributes as defs.yaml spells them, with the standard resources."""
         attributes["training"] = {"image": IMAGE, **attributes.get("training", {})}
         return cls(ModelLifecycle.from_attributes_dict(attributes={"name": name, **attributes}))
+
+    @classmethod
+    def quick(cls, name: str, **attributes: Any) -> "Graph":
+        """The same for a test of one stage, where runs are many and small."""
+        return cls(cls.of(name, **attributes).lifecycle, quick_resources())
 
     @property
     def name(self) -> str:
@@ -99,11 +136,12 @@ class Graph:
                 self.lifecycle.build(),
                 dg.Definitions(jobs=[dg.define_asset_job("everything", selection=chosen)]),
             ),
+            **self.overrides,
         )
 
     @cached_property
     def store(self) -> ArtifactStore:
-        return build_resources("local")["artifact_store"]
+        return {**build_resources("local"), **self.overrides}["artifact_store"]
 
     @cached_property
     def azure(self) -> AzureFunctions:

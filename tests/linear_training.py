@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from tiny_onnx import normalised, tiny_onnx
 
 CHANNELS = {"train": "SM_CHANNEL_TRAINING", "t10k": "SM_CHANNEL_TESTING"}

@@ -12,6 +12,8 @@ from mc_assets.hosting import (
     HostingError,
     PlanKind,
     app_settings,
+    configuration,
+    merged_settings,
     plan_body,
     role_assignment,
     site_body,
@@ -70,6 +72,20 @@ def test_names_are_stable_and_fit_azures_rules() -> None:
     assert other.app_name != one.app_name
 
 
+def test_writing_settings_again_keeps_what_deployments_and_swaps_put_there() -> None:
+    current = {"WEBSITE_RUN_FROM_PACKAGE": "https://blob", "WEBSITE_CONTENTSHARE": "b", "MINE": "1"}
+    wanted = {"WEBSITE_CONTENTSHARE": "a", "NEW": "2"}
+    assert merged_settings(current, wanted) == current | {"NEW": "2"}
+
+
+def test_the_configuration_tells_every_choice_apart_but_no_secret() -> None:
+    base = configuration(hosting(), "app")
+    assert base == configuration(hosting(), "app")
+    changed = Hosting("mnist", SUBSCRIPTION, instance_memory_mb=4096)
+    assert configuration(changed, "app") != base
+    assert configuration(hosting("premium"), "app") != base
+
+
 def test_asking_twice_for_the_role_makes_one_assignment() -> None:
     first = role_assignment(hosting(), "/storage/s", "principal")
     assert first == role_assignment(hosting(), "/storage/s", "principal")
@@ -78,7 +94,11 @@ def test_asking_twice_for_the_role_makes_one_assignment() -> None:
 
 
 def test_choices_azure_does_not_have_are_refused() -> None:
-    with pytest.raises(HostingError, match=r"3\.12 is its last"):
-        Hosting("mnist", SUBSCRIPTION, plan="consumption", runtime="python|3.13")
+    with pytest.raises(HostingError, match=r"python\|3\.11, python\|3\.12"):
+        Hosting("mnist", SUBSCRIPTION, runtime="python|3.13")
+    with pytest.raises(HostingError, match="512, 2048, 4096"):
+        Hosting("mnist", SUBSCRIPTION, instance_memory_mb=1024)
+    with pytest.raises(HostingError, match="51 characters"):
+        Hosting("mnist", SUBSCRIPTION, app="a" * 51)
     with pytest.raises(HostingError, match="flex_consumption, consumption, premium"):
         Hosting("mnist", SUBSCRIPTION, plan="dedicated")  # pyright: ignore[reportArgumentType] the point

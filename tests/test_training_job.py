@@ -95,6 +95,7 @@ def test_requests_are_valid_by_botocores_model(settings: TrainingSettings) -> No
         source_uri="s3://bucket/code/sourcedir.tar.gz",
         channels={"training": "s3://bucket/training/", "testing": "s3://bucket/testing/"},
         output_uri="s3://bucket/jobs",
+        checkpoint_uri="s3://bucket/checkpoints/name",
         tags={"mc-assets-owner": "mc-assets/mnist"},
     )
     model = botocore.session.get_session().get_service_model("sagemaker")

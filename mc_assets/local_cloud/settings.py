@@ -11,6 +11,7 @@ from pathlib import Path
 # Raised whenever a release writes the state folder in a way that older code misreads.
 STATE_VERSION = 1
 
+PROJECT = Path(__file__).parents[2]
 AWS_PORT = 7460
 AZURE_PORT = 7461
 FIRST_SITE_PORT = 7470
@@ -37,9 +38,12 @@ class LocalSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "LocalSettings":
-        """Read MC_LOCAL_STATE, MC_LOCAL_AWS_PORT, MC_LOCAL_AZURE_PORT, MC_LOCAL_SITE_PORT."""
+        """Read MC_LOCAL_STATE, MC_LOCAL_AWS_PORT, MC_LOCAL_AZURE_PORT and MC_LOCAL_SITE_PORT.
+
+        The state is kept in `.local_cloud` in the project unless the first says where.
+        """
         return cls(
-            state=Path(environ.get("MC_LOCAL_STATE", ".local_cloud")).resolve(),
+            state=Path(environ.get("MC_LOCAL_STATE", PROJECT / ".local_cloud")).resolve(),
             aws_port=_port(environ, "MC_LOCAL_AWS_PORT", AWS_PORT),
             azure_port=_port(environ, "MC_LOCAL_AZURE_PORT", AZURE_PORT),
             first_site_port=_port(environ, "MC_LOCAL_SITE_PORT", FIRST_SITE_PORT),
@@ -85,6 +89,11 @@ def open_state(state: Path) -> None:
     state.mkdir(parents=True, exist_ok=True)
     marker = state / "VERSION"
     if not marker.exists():
+        if any(path.name != "lock" for path in state.iterdir()):
+            raise LocalCloudError(
+                f"{state} is no state folder of the local clouds (it has no VERSION file) and is "
+                "not empty: point MC_LOCAL_STATE at a folder of its own."
+            )
         write_atomically(marker, f"{STATE_VERSION}\n".encode())
         return
     found = marker.read_text().strip()

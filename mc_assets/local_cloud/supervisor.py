@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -148,16 +148,15 @@ def reset(settings: LocalSettings) -> None:
 def environment(settings: LocalSettings) -> dict[str, str | None]:
     """The variables that point any AWS or Azure client here; None means: must not be set."""
     credentials = load_credentials(settings.state)
-    no_proxy = [part for part in os.environ.get("NO_PROXY", "").split(",") if part]
+    exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    no_proxy = ",".join(dict.fromkeys([*filter(None, exempt.split(",")), "127.0.0.1"]))
     return {
         "AWS_ENDPOINT_URL": settings.aws_url,
         "AWS_ACCESS_KEY_ID": credentials.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": credentials.aws_secret_access_key,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        # A named profile or a session token of a real account must not mix with these keys.
-        "AWS_PROFILE": None,
-        "AWS_SESSION_TOKEN": None,
+        **dict.fromkeys(_misleading(os.environ)),
         "MC_BUCKET": BUCKET,
         "MC_SAGEMAKER_ROLE_ARN": ROLE_ARN,
         "AZURE_AUTHORITY_HOST": settings.azure_url,
@@ -167,8 +166,23 @@ def environment(settings: LocalSettings) -> dict[str, str | None]:
         "AZURE_SUBSCRIPTION_ID": credentials.subscription_id,
         "AZURE_RESOURCE_MANAGER_URL": settings.azure_url,
         "REQUESTS_CA_BUNDLE": str(settings.ca_bundle),
-        "NO_PROXY": ",".join(dict.fromkeys([*no_proxy, "127.0.0.1"])),
+        # Both spellings: the lower-case one wins where both are set.
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
     }
+
+
+def _misleading(environ: Mapping[str, str]) -> list[str]:
+    """Variables of a real account, or of its tools, that would lead clients away from here."""
+    endpoints = [name for name in environ if name.startswith("AWS_ENDPOINT_URL_")]
+    return [
+        *endpoints,
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        "AZURE_CLIENT_CERTIFICATE_PATH",
+        "AZURE_TOKEN_CREDENTIALS",
+    ]
 
 
 def services(settings: LocalSettings) -> tuple[Service, Service]:

@@ -1,8 +1,9 @@
 """S3 as the graph uses it: bytes under content keys, records as JSON, verdicts by version."""
 
 import hashlib
+import os
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 
 from mc_assets.artifacts import ARTIFACTS, Record, StoredObject, Verdict
-from mc_assets.target import CloudTarget, TargetError
+from mc_assets.target import CloudTarget
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -32,7 +33,11 @@ class ArtifactStore(dg.ConfigurableResource):
     def client(self) -> Any:
         """boto3's S3 client, made once the target is connected, which sets its endpoint."""
         _ = self.bucket
-        return self.s3.get_client()
+        return _shared_client(
+            self.s3.model_dump_json(),
+            os.environ.get("AWS_ENDPOINT_URL"),
+            os.environ.get("AWS_ACCESS_KEY_ID"),
+        )
 
     def put_bytes(self, key: str, data: bytes) -> StoredObject:
         """Store bytes under `key` unless an object of that key and size is there already."""
@@ -157,6 +162,13 @@ class ArtifactStore(dg.ConfigurableResource):
         return f"s3://{self.bucket}/{self.prefix}/{key}"
 
 
+@lru_cache(maxsize=4)
+def _shared_client(s3: str, *_environment: str | None) -> Any:
+    """One client a process and setting: Dagster makes the resources anew for every step, and a
+    client takes a third of a second to build."""
+    return S3Resource.model_validate_json(s3).get_client()
+
+
 class RecordIOManager(dg.ConfigurableIOManager):
     """Hands records from stage to stage as JSON in S3, so any process can start from any stage."""
 
@@ -181,11 +193,11 @@ def split_uri(uri: str) -> tuple[str, str]:
     """`s3://bucket/key` as (bucket, key).
 
     Raises:
-        TargetError: the text is not an S3 URI with a key.
+        ValueError: the text is not an S3 URI with a key.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket or not key:
-        raise TargetError(f"{uri!r} is not an S3 URI of the form s3://bucket/key.")
+        raise ValueError(f"{uri!r} is not an S3 URI of the form s3://bucket/key.")
     return bucket, key
 
 

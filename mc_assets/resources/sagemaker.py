@@ -25,6 +25,7 @@ TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 # FailureReason starts with the kind of failure; these are worth another try, all others are not.
 RETRYABLE_REASONS = ("InternalServerError", "CapacityError")
 ATTEMPTS = 20
+LOG_SETTLE_SECONDS = 2
 
 
 class TrainingInvocation(PipesClientCompletedInvocation):
@@ -196,9 +197,11 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
             for transition in transitions[seen:]:
                 context.log.info(_transition_line(name, transition))
             seen = len(transitions)
-            # Read after the status: the lines written just before the end are there by then.
             reader.forward(context, name)
             if job["TrainingJobStatus"] in TERMINAL:
+                # CloudWatch takes in the last lines after the job has its final status.
+                time.sleep(LOG_SETTLE_SECONDS)
+                reader.forward(context, name)
                 return job
             time.sleep(self._pause(time.monotonic() - started))
 
@@ -253,8 +256,18 @@ class TrainingLogReader(dg.PipesMessageReader):
         return f"Reads the training job's streams in CloudWatch's {LOG_GROUP}."
 
     def forward(self, context: dg.AssetExecutionContext, job_name: str) -> None:
-        """Hand on every line that has arrived since the last call."""
-        for line in self._new_lines(job_name):
+        """Hand on every line that has arrived since the last call.
+
+        A log that cannot be read is a warning: the job goes on, and is paid for.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            lines = list(self._new_lines(job_name))
+        except (BotoCoreError, ClientError) as error:
+            context.log.warning(f"The log of training job {job_name} cannot be read: {error}")
+            return
+        for line in lines:
             message = _as_pipes_message(line)
             if message is not None and self._handler is not None:
                 self._handler.handle_message(message)
@@ -306,7 +319,7 @@ def _pipes_message(method: str, params: Any) -> Any:
 
 
 def _forbid_restart(context: dg.AssetExecutionContext, interruption: BaseException) -> None:
-    """Under a retry policy Dagster restarts an interrupted step, and that would pay for a new job."""
+    """Under a retry policy Dagster restarts an interrupted step: that would pay for a new job."""
     if context.get_step_execution_context().op_retry_policy:
         raise dg.Failure(
             "The run was interrupted while it trained.", allow_retries=False

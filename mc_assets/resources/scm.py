@@ -14,6 +14,8 @@ DEPLOYER = "mc-assets"
 SUCCESS = 4
 FAILED = {3: "failed", -1: "was cancelled", 5: "was cancelled by another", 6: "succeeded in part"}
 LOG_TAIL = 40
+# What an SCM site answers while it starts.
+NOT_READY = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,20 @@ class ScmSite(dg.ConfigurableResource):
                 message), or nothing came of it in time.
         """
         started = time.monotonic()
-        self._send(app, package)
-        record = self._wait(app, started, log)
+        deadline = started + self.timeout_seconds
+        before = None if app.is_flex else self._latest_id(app)
+        deployment = self._send(app, package, deadline)
+        record = self._wait(app, deployment, before, deadline, log)
         return Deployment(str(record["id"]), time.monotonic() - started)
 
-    def _send(self, app: FunctionApp, package: bytes) -> None:
+    def _send(self, app: FunctionApp, package: bytes, deadline: float) -> str:
+        """Hand the package over; which deployment to ask for from then on."""
         path, content_type = ("/api/publish", "application/zip")
         parameters = {"RemoteBuild": "true", "Deployer": DEPLOYER}
         if not app.is_flex:
             path, content_type = ("/api/zipdeploy", "application/octet-stream")
             parameters = {"isAsync": "true", "Deployer": DEPLOYER}
-        answer = self._request(
-            "POST", app, path, params=parameters, data=package, content_type=content_type
-        )
+        answer = self._post(app, path, parameters, package, content_type, deadline)
         if answer.status_code == 409:
             raise dg.Failure(
                 f"Azure is deploying to {app.label} already: {answer.text.strip()}. Wait for that "
@@ -63,24 +66,67 @@ class ScmSite(dg.ConfigurableResource):
                 f"{answer.text.strip()[:500]}",
                 allow_retries=answer.status_code >= 500,
             )
+        return str(answer.json()) if app.is_flex else "latest"
 
-    def _wait(self, app: FunctionApp, started: float, log: Callable[[str], None]) -> dict[str, Any]:
+    def _post(
+        self,
+        app: FunctionApp,
+        path: str,
+        parameters: dict[str, str],
+        package: bytes,
+        content_type: str,
+        deadline: float,
+    ) -> Any:
+        """The answer of an SCM site that is up: it comes late, and restarts with every setting."""
+        while True:
+            answer = self._request(
+                "POST", app, path, params=parameters, data=package, content_type=content_type
+            )
+            if answer is not None and answer.status_code not in NOT_READY:
+                return answer
+            self._pause_until(deadline, app)
+
+    def _wait(
+        self,
+        app: FunctionApp,
+        deployment: str,
+        before: str | None,
+        deadline: float,
+        log: Callable[[str], None],
+    ) -> dict[str, Any]:
+        """The record of the deployment once it has ended well.
+
+        `latest` is the deployment `before` this one for as long as this one's record is unwritten.
+        """
         seen: set[str] = set()
-        while time.monotonic() - started < self.timeout_seconds:
-            answer = self._request("GET", app, "/api/deployments/latest")
-            # 404 just after the package was taken: the record is not written yet.
-            record = answer.json() if answer.status_code in {200, 202} else None
-            if record and record.get("id"):
+        while True:
+            answer = self._request("GET", app, f"/api/deployments/{deployment}")
+            if answer is not None and answer.status_code in {401, 403}:
+                raise dg.Failure(
+                    f"{app.label} does not let us see its deployments: {answer.status_code} "
+                    f"{answer.text.strip()[:300]}",
+                    allow_retries=False,
+                )
+            record = _record_of(answer)
+            if answer is not None and record and str(record["id"]) != before:
                 self._forward_log(app, record["id"], seen, log)
-                if record.get("status") == SUCCESS and answer.status_code == 200:
+                if answer.status_code == 200 and record.get("status") == SUCCESS:
                     return record
-                if record.get("status") in FAILED and answer.status_code == 200:
+                if answer.status_code == 200 and record.get("status") in FAILED:
                     raise self._failure(app, record)
-            time.sleep(self.poll_seconds)
-        raise dg.Failure(
-            f"The deployment to {app.label} did not end within {self.timeout_seconds} s; it may "
-            "still be going on: look at the app's Deployment Center before trying again."
-        )
+            self._pause_until(deadline, app)
+
+    def _pause_until(self, deadline: float, app: FunctionApp) -> None:
+        if time.monotonic() > deadline:
+            raise dg.Failure(
+                f"The deployment to {app.label} did not end within {self.timeout_seconds} s; it "
+                "may still be going on: look at the app's Deployment Center before trying again."
+            )
+        time.sleep(self.poll_seconds)
+
+    def _latest_id(self, app: FunctionApp) -> str | None:
+        record = _record_of(self._request("GET", app, "/api/deployments/latest"))
+        return str(record["id"]) if record else None
 
     def log_tail(self, app: FunctionApp, deployment: str) -> str:
         """The last lines of a deployment's log, the build's own output included."""
@@ -107,7 +153,7 @@ class ScmSite(dg.ConfigurableResource):
         self, app: FunctionApp, deployment: str, details: bool = True
     ) -> list[dict[str, Any]]:
         answer = self._request("GET", app, f"/api/deployments/{deployment}/log")
-        if answer.status_code != 200:
+        if answer is None or answer.status_code != 200:
             return []
         return [
             {"id": entry["id"], "lines": [entry["message"], *self._details(app, entry, details)]}
@@ -119,7 +165,9 @@ class ScmSite(dg.ConfigurableResource):
         if not url or not wanted:
             return []
         answer = self._request("GET", app, url[url.index("/api/") :])
-        return [line["message"] for line in answer.json()] if answer.status_code == 200 else []
+        if answer is None or answer.status_code != 200:
+            return []
+        return [line["message"] for line in answer.json()]
 
     def _request(
         self,
@@ -130,8 +178,10 @@ class ScmSite(dg.ConfigurableResource):
         data: bytes | None = None,
         content_type: str = "application/json",
     ) -> Any:
+        """The answer, or None where none came: an SCM site restarts after a change of settings."""
         import requests
 
+        token = self.azure.scm_token()
         try:
             return requests.request(
                 method,
@@ -139,10 +189,18 @@ class ScmSite(dg.ConfigurableResource):
                 params=params,
                 data=data,
                 headers={
-                    "Authorization": f"Bearer {self.azure.scm_token()}",
+                    "Authorization": f"Bearer {token}",
                     "Content-Type": content_type,
                 },
                 timeout=(10, 120),
             )
-        except requests.RequestException as error:
-            raise dg.Failure(f"{app.scm_url}{path} could not be reached: {error}") from error
+        except requests.RequestException:
+            return None
+
+
+def _record_of(answer: Any) -> dict[str, Any] | None:
+    """A deployment's record; None before it is written, or while the site does not answer."""
+    if answer is None or answer.status_code not in {200, 202}:
+        return None
+    record = answer.json()
+    return record if isinstance(record, dict) and record.get("id") else None

@@ -9,6 +9,7 @@ from mc_assets.resources.sagemaker import PipesSageMakerClient
 # The newest line whose image is known to hold the classic training toolkit, numpy, onnx and torch.
 IMAGE_FRAMEWORK = "pytorch-amzn2023"
 IMAGE_VERSION = "2.13"
+DEFAULT_IMAGE = f"{IMAGE_FRAMEWORK}:{IMAGE_VERSION}"
 
 
 class SageMakerTraining(dg.ConfigurableResource):

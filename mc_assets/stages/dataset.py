@@ -30,7 +30,12 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         group_name=model.name,
         kinds={"s3", "dataset"},
         owners=list(model.owners),
-        code_version=code_version("stages/dataset.py", "idx.py", "resources/dataset_source.py"),
+        code_version=code_version(
+            "stages/dataset.py",
+            "idx.py",
+            "resources/dataset_source.py",
+            extra=str(model.dataset_folder),
+        ),
         description="Training and test images with their labels: four IDX files in S3, under the "
         "sha256 of their content.",
     )
@@ -51,7 +56,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             metadata={
                 "source": record.source,
                 "uploaded": uploaded,
-                "dagster/uri": artifact_store.uri(f"{model.name}/dataset/{record.version}/"),
+                "s3_uri": artifact_store.uri(f"{model.name}/dataset/{record.version}/"),
                 "size_bytes": sum(file.size for file in record.files.values()),
                 "files": dg.MetadataValue.table(
                     [

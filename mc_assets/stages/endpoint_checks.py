@@ -112,17 +112,16 @@ def measure_latency(
     return evaluation.percentiles([client.classify(image).seconds for image in singles[1:]])
 
 
-def refusals(client: EndpointClient) -> dict[str, int]:
-    """Status codes for bad input: each should be the number in its name."""
+def refusals(client: EndpointClient) -> dict[str, tuple[int, int]]:
+    """For each kind of bad call, the status it should get and the one it got."""
     square = [[[[0.0] * 28] * 28]]
-    cases: dict[str, tuple[Any, str]] = {
-        "27 x 28 pixels (400)": ({"data": [[[[0.0] * 28] * 27]]}, client.key),
-        "text (400)": ({"data": "seven"}, client.key),
-        "wrong key (401)": ({"data": square}, "wrong"),
+    cases: dict[str, tuple[int, Any, str]] = {
+        "27 x 28 pixels": (400, {"data": [[[[0.0] * 28] * 27]]}, client.key),
+        "text": (400, {"data": "seven"}, client.key),
+        "wrong key": (401, {"data": square}, "wrong"),
     }
-    return {
-        name: EndpointClient(client.url, key)
-        .post(json.dumps(body).encode(), "application/json")
-        .status_code
-        for name, (body, key) in cases.items()
-    }
+    found = {}
+    for name, (expected, body, key) in cases.items():
+        answer = EndpointClient(client.url, key).post(json.dumps(body).encode(), "application/json")
+        found[name] = (expected, answer.status_code)
+    return found

@@ -60,7 +60,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             value=record,
             data_version=dg.DataVersion(record.version),
             metadata={
-                "dagster/uri": stored.uri,
+                "s3_uri": stored.uri,
                 "size_bytes": stored.size,
                 "content_version": package.version,
                 "files": dg.MetadataValue.table(

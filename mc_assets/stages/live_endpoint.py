@@ -13,7 +13,7 @@ from mc_assets.resources.endpoint_client import serving
 from mc_assets.resources.releases import Candidate, Releases
 from mc_assets.stages import endpoint_checks
 from mc_assets.stages import staged_endpoint as staged_endpoint_stage
-from mc_assets.stages.staged_endpoint import ReleaseRun, release_metadata
+from mc_assets.stages.staged_endpoint import RELEASE_CODE, ReleaseRun, gates_table, release_metadata
 
 
 def key_of(model: ModelSettings) -> dg.AssetKey:
@@ -29,8 +29,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         owners=list(model.owners),
         code_version=code_version(
             "stages/live_endpoint.py",
-            "resources/releases.py",
-            "hosting.py",
+            *RELEASE_CODE,
             extra=repr(model.hosting),
         ),
         description="The package serving users. Refused unless every blocking check passed on "
@@ -48,6 +47,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             staged_endpoint.lineage,
             f"Releasing package {staged_endpoint.version[:12]}",
         )
+        _require_staged(releases, staged_endpoint)
         hosting = model.hosting_in(artifact_store.target.connection.subscription_id)
         candidate = Candidate(
             artifact_store.read(staged_endpoint.package), staged_endpoint.content_version
@@ -73,11 +73,16 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(record.version),
             metadata={
                 **release_metadata(release),
-                "classify": f"{record.url}/api/classify",
+                "classify": dg.MetadataValue.url(f"{record.url}/api/classify"),
                 "model_sha256": record.model.sha256,
                 "content_version": record.content_version,
-                "lineage": record.lineage,
-                "gates": gates,
+                "lineage": dg.MetadataValue.table(
+                    [
+                        dg.TableRecord({"asset": asset, "version": version})
+                        for asset, version in record.lineage.items()
+                    ]
+                ),
+                "gates": gates_table(gates),
             },
         )
 
@@ -106,6 +111,17 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
 
     yield from endpoint_checks.build_shared_checks(model, key)
     yield serves_promoted_version
+
+
+def _require_staged(releases: Releases, staged: StagedEndpoint) -> None:
+    """A verdict is about a package; that it still runs where it was tried is asked now."""
+    found = serving(releases.client(staged).url)
+    if found != staged.content_version:
+        raise dg.Failure(
+            f"{staged.url} serves {(found or 'nothing')[:12]}, not the staged package "
+            f"{staged.content_version[:12]}: materialise staged_endpoint again.",
+            allow_retries=False,
+        )
 
 
 def _previous(

@@ -13,6 +13,14 @@ from mc_assets.resources.releases import Candidate, Release, Releases
 from mc_assets.stages import endpoint_checks
 from mc_assets.stages import function_package as function_package_stage
 
+RELEASE_CODE = (
+    "hosting.py",
+    "resources/releases.py",
+    "resources/azure_functions.py",
+    "resources/scm.py",
+    "resources/endpoint_client.py",
+)
+
 
 class ReleaseRun(dg.Config):
     """Choices for one run of a release stage."""
@@ -34,8 +42,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         owners=list(model.owners),
         code_version=code_version(
             "stages/staged_endpoint.py",
-            "resources/releases.py",
-            "hosting.py",
+            *RELEASE_CODE,
             extra=repr(model.hosting),
         ),
         description="The package running in Azure Functions where no user calls it: in a slot, "
@@ -73,7 +80,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=record,
             data_version=dg.DataVersion(record.version),
-            metadata={**release_metadata(release), "gates": gates},
+            metadata={**release_metadata(release), "gates": gates_table(gates)},
         )
 
     return staged_endpoint
@@ -93,26 +100,38 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         artifact_store: ArtifactStore,
         releases: Releases,
     ) -> dg.AssetCheckResult:
-        client = releases.client(staged_endpoint)
-        statuses = endpoint_checks.refusals(client)
+        found = endpoint_checks.refusals(releases.client(staged_endpoint))
         return judged(
             context, artifact_store, key, staged_endpoint, "rejects_bad_input",
-            all(f"({status})" in name for name, status in statuses.items()), {"answers": statuses},
+            all(expected == status for expected, status in found.values()),
+            {name: f"{status}, expected {expected}" for name, (expected, status) in found.items()},
         )  # fmt: skip
 
     yield from endpoint_checks.build_shared_checks(model, key)
     yield rejects_bad_input
 
 
+def gates_table(gates: list[str]) -> dg.TableMetadataValue:
+    """The checks whose verdicts let this version through."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(dict(zip(("asset", "version", "check"), gate.split(), strict=True)))
+            for gate in gates
+        ]
+    )
+
+
 def release_metadata(release: Release) -> dict[str, dg.MetadataValue]:
     """What the UI shows of either release stage."""
     metadata: dict[str, dg.MetadataValue] = {
-        "url": dg.MetadataValue.url(f"{release.app.url}/api/health"),
+        "health": dg.MetadataValue.url(f"{release.app.url}/api/health"),
         "app": dg.MetadataValue.text(release.app.label),
         "release": dg.MetadataValue.text(release.how),
-        "warm_up_seconds": dg.MetadataValue.float(release.warm_up_seconds),
+        "warm_up_seconds": dg.MetadataValue.float(round(release.warm_up_seconds, 2)),
     }
     if release.deployment:
         metadata["deployment_id"] = dg.MetadataValue.text(release.deployment.id)
-        metadata["deployment_seconds"] = dg.MetadataValue.float(release.deployment.seconds)
+        metadata["deployment_seconds"] = dg.MetadataValue.float(
+            round(release.deployment.seconds, 2)
+        )
     return metadata

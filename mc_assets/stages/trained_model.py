@@ -13,7 +13,7 @@ from mc_assets.code_version import code_version
 from mc_assets.gates import judged
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
-from mc_assets.resources.training import SageMakerTraining
+from mc_assets.resources.training import DEFAULT_IMAGE, SageMakerTraining
 from mc_assets.stages import dataset as dataset_stage
 from mc_assets.training_job import (
     SourceArchive,
@@ -53,8 +53,9 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         code_version=code_version(
             "stages/trained_model.py",
             "training_job.py",
+            "resources/training.py",
             model.training_code,
-            extra=repr(model.training),
+            extra=repr((model.training, model.training_image)),
         ),
         description="The model.tar.gz of a SageMaker training job: weights, ONNX export, metrics, "
         "and PyTorch's own answers to the test images.",
@@ -67,14 +68,17 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         sagemaker: SageMakerTraining,
     ) -> dg.MaterializeResult[TrainedModel]:
         source = pack_source(model.training_code)
-        identity = fingerprint(model.training, source.sha256, dataset.version, model.training_image)
+        identity = fingerprint(
+            model.training, source.sha256, dataset.version, model.training_image or DEFAULT_IMAGE
+        )
+        base_name = job_base_name(
+            model.name, identity, _root_run_id(context) if config.retrain else None
+        )
         invocation = sagemaker.pipes_client().run(
             context=context,
-            base_name=job_base_name(
-                model.name, identity, _root_run_id(context) if config.retrain else None
-            ),
+            base_name=base_name,
             make_request=lambda: _request(
-                context, model, dataset, source, artifact_store, sagemaker
+                context, model, dataset, source, artifact_store, sagemaker, base_name
             ),
             is_usable=lambda job: _has_artifact(artifact_store, job),
         )
@@ -84,7 +88,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(record.version),
             metadata={
                 **invocation.get_materialize_result().metadata,  # pyright: ignore[reportGeneralTypeIssues]
-                "dagster/uri": record.archive.uri,
+                "s3_uri": record.archive.uri,
                 "size_bytes": record.archive.size,
                 "code_sha256": source.sha256,
                 **record.metrics,
@@ -155,6 +159,7 @@ def _request(
     source: SourceArchive,
     store: ArtifactStore,
     sagemaker: SageMakerTraining,
+    base_name: str,
 ) -> dict[str, Any]:
     code = store.put_bytes(f"{model.name}/code/{source.sha256}/sourcedir.tar.gz", source.data)
     connection = store.target.connection
@@ -166,6 +171,7 @@ def _request(
         source_uri=code.uri,
         channels={"training": dataset.training_uri, "testing": dataset.testing_uri},
         output_uri=store.uri(f"{model.name}/jobs"),
+        checkpoint_uri=store.uri(f"{model.name}/checkpoints/{base_name}"),
         tags={
             **model.tags,
             "mc-assets-owner": f"mc-assets/{model.name}",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,15 +18,15 @@ from urllib.parse import urlsplit
 
 import requests
 import yaml
-from playwright.sync_api import Page, Route, expect, sync_playwright
-
-from ports import free_ports
+from playwright.sync_api import BrowserContext, Page, Route, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ("pyproject.toml", "workspace.yaml", "mc_assets", "training_code", "function_app")
 START_SECONDS = 120
 STOP_SECONDS = 30
 PAGE_SECONDS = 60
+RUN_SECONDS = 480
+DONE = ("SUCCESS", "FAILURE", "CANCELED")
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = (
@@ -34,6 +35,9 @@ CHROMIUM_FLAGS = (
     "--disable-gpu",
     "--disable-background-networking",
 )
+
+# "3 / 3 Passed": as many as there are.
+ALL_PASSED = re.compile(r"^\s*([1-9]\d*) / \1 Passed\s*$")
 
 ASSETS_QUERY = """{ assetNodes {
   assetKey { path }
@@ -85,24 +89,22 @@ def copy_project(folder: Path, attributes: Mapping[str, Any] | None = None) -> P
 
 
 class DagsterUi:
-    """One `dg dev` in a project's folder, on a port of its own, while the context lasts."""
+    """One `dg dev` in a project's folder while the context lasts."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, port: int) -> None:
         self._project = project
         self._log = project / "dg-dev.log"
         self._process: subprocess.Popen[bytes] | None = None
-        (self.port,) = free_ports(1)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._port = port
+        self.url = f"http://127.0.0.1:{port}"
 
     def __enter__(self) -> "DagsterUi":
         command = [str(Path(sys.executable).with_name("dg")), "dev"]
-        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--host", "127.0.0.1", "--port", str(self._port)]
         with self._log.open("wb") as log, _interruptible():
             self._process = subprocess.Popen(
                 command,
                 cwd=self._project,
-                # dg warns of an environment that is not the project's own.
-                env={**os.environ, "VIRTUAL_ENV": sys.prefix},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -132,6 +134,16 @@ class DagsterUi:
         """Every run's status by its id."""
         results = self.graphql(RUNS_QUERY)["runsOrError"]["results"]
         return {run["runId"]: run["status"] for run in results}
+
+    def wait_for_run(self) -> str:
+        """How the one run ended."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while True:
+            (status,) = self.runs().values()
+            if status in DONE:
+                return status
+            assert time.monotonic() < deadline, f"The run is {status}:\n{self.log()}"
+            time.sleep(0.5)
 
     def assets(self) -> dict[str, AssetState]:
         """What became of each asset and of its checks, by the asset's name."""
@@ -166,7 +178,7 @@ class DagsterUi:
 
 
 @contextmanager
-def open_page(chromium: str, profile: Path, size: tuple[int, int] = (1600, 1000)) -> Iterator[Page]:
+def open_page(chromium: str, profile: Path, size: tuple[int, int]) -> Iterator[Page]:
     """A page of a fresh browser that reaches this machine and nothing else."""
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
@@ -176,18 +188,39 @@ def open_page(chromium: str, profile: Path, size: tuple[int, int] = (1600, 1000)
             viewport={"width": size[0], "height": size[1]},
         )
         try:
-            context.set_default_timeout(PAGE_SECONDS * 1000)
-            context.route("**/*", _only_this_machine)
-            yield context.pages[0]
+            yield _set_up(context)
         finally:
             context.close()
 
 
 def open_graph(page: Page, ui: DagsterUi) -> None:
+    """The graph of all assets, drawn and loaded."""
     page.goto(f"{ui.url}/asset-groups/")
-    expect(page.get_by_role("button", name="Materialize all")).to_be_enabled(
-        timeout=PAGE_SECONDS * 1000
-    )
+    expect(page.get_by_role("button", name="Materialize all")).to_be_enabled()
+    expect(page.get_by_text("Loading", exact=False)).to_have_count(0)
+
+
+def materialize_all(page: Page) -> None:
+    """A click, and the UI's word that a run was launched."""
+    page.get_by_role("button", name="Materialize all").click()
+    expect(page.get_by_text("Launched run")).to_be_visible()
+
+
+def expect_all_materialized(page: Page, assets: int) -> None:
+    """Every node of the graph says that it was made, and that all its checks passed."""
+    expect(page.get_by_text("Materialized", exact=True)).to_have_count(assets)
+    expect(page.get_by_text(ALL_PASSED)).to_have_count(assets)
+
+
+def _set_up(context: BrowserContext) -> Page:
+    context.set_default_timeout(PAGE_SECONDS * 1000)
+    expect.set_options(timeout=PAGE_SECONDS * 1000)
+    context.route("**/*", _only_this_machine)
+    page = context.pages[0]
+    # A browser that Dagster has not seen before is first asked to join its community.
+    skip = page.get_by_role("button", name="Skip", exact=True)
+    page.add_locator_handler(skip, lambda button: button.click())
+    return page
 
 
 def _only_this_machine(route: Route) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 import requests
-from graph_runs import Graph, Ran
 
+from graph_runs import Graph, Ran
 from mc_assets import idx
 from mc_assets.lifecycle import STAGES
 from mc_assets.local_cloud.settings import LocalSettings
@@ -40,11 +39,14 @@ def first(graph: Graph) -> Ran:
 
 @pytest.fixture
 def linear(
-    local_clouds: LocalSettings, mnist_subset: Path, linear_code: str, request: pytest.FixtureRequest
+    local_clouds: LocalSettings,
+    mnist_subset: Path,
+    linear_code: str,
+    request: pytest.FixtureRequest,
 ) -> Graph:
     """A model of this test's own that trains in a moment."""
     name = f"l{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]}"
-    return Graph.of(
+    return Graph.quick(
         name,
         dataset_folder=str(mnist_subset),
         training={"code": linear_code},
@@ -75,7 +77,9 @@ def deployments(graph: Graph) -> dict[str, list[str]]:
     """The ids of every deployment that the staging and the live app ever had."""
     found = {}
     for asset in ("staged_endpoint", "live_endpoint"):
-        site = graph.azure.web.web_apps.get(graph.record(asset).resource_group, graph.record(asset).app)
+        site = graph.azure.web.web_apps.get(
+            graph.record(asset).resource_group, graph.record(asset).app
+        )
         hosts = {state.host_type: state.name for state in site.properties.host_name_ssl_states}
         answer = requests.get(
             f"https://{hosts['Repository']}/api/deployments",
@@ -158,6 +162,31 @@ def test_again_nothing_is_uploaded_trained_or_deployed(graph: Graph, first: Ran)
     assert again.metadata("live_endpoint", "release") == "already serving"
 
 
+def test_the_checks_job_checks_everything_and_makes_nothing(graph: Graph, first: Ran) -> None:
+    ran = graph.run_job("checks")
+    assert ran.success
+    assert ran.materialised == {}
+    assert set(ran.checks) == set(first.checks)
+    assert ran.failed_checks == set()
+
+
+def test_a_live_app_that_serves_something_else_fails_the_checks_job(
+    graph: Graph, first: Ran
+) -> None:
+    live = graph.record("live_endpoint")
+    other = live.model_copy(update={"content_version": "0" * 64})
+    graph.store.write_latest(graph.key("live_endpoint"), other)
+    try:
+        ran = graph.run_job("checks")
+    finally:
+        graph.store.write_latest(graph.key("live_endpoint"), live)
+    assert not ran.success
+    assert ran.failed_checks == {
+        "live_endpoint prediction_accuracy",
+        "live_endpoint serves_promoted_version",
+    }
+
+
 def test_teardown_removes_what_azure_has_and_the_release_can_be_made_again(
     graph: Graph, first: Ran
 ) -> None:
@@ -194,7 +223,7 @@ def test_retrain_starts_a_job_though_nothing_changed(linear: Graph) -> None:
 
 def test_a_training_script_that_raises_is_quoted(linear: Graph, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("raise RuntimeError('the pixels have run out')\n")
-    broken = Graph.of(
+    broken = Graph.quick(
         linear.name,
         dataset_folder=str(linear.lifecycle.dataset_folder),
         training={"code": str(tmp_path)},
@@ -206,7 +235,7 @@ def test_a_training_script_that_raises_is_quoted(linear: Graph, tmp_path: Path) 
 
 
 def test_a_model_below_the_floor_stops_at_its_check_and_cannot_be_staged(linear: Graph) -> None:
-    strict = Graph.of(
+    strict = Graph.quick(
         linear.name,
         dataset_folder=str(linear.lifecycle.dataset_folder),
         training={"code": linear.lifecycle.training.code},
@@ -235,17 +264,17 @@ def test_other_data_make_another_version(linear: Graph, tmp_path: Path) -> None:
         data = (Path(str(linear.lifecycle.dataset_folder)) / name).read_bytes()
         read = idx.read_images if "images" in name else idx.read_labels
         (tmp_path / name).write_bytes(idx.write(read(data)[:100]))
-    other = Graph.of(linear.name, dataset_folder=str(tmp_path)).materialise("dataset")
+    other = Graph.quick(linear.name, dataset_folder=str(tmp_path)).materialise("dataset")
     assert other.success
     assert other.metadata("dataset", "source") == str(tmp_path)
-    assert other.checks["dataset files_and_shapes"].metadata["training_images"].value == 100
+    assert other.found("dataset files_and_shapes", "training_images") == 100
     assert other.data_version("dataset") != ran.data_version("dataset")
 
 
 def test_a_folder_without_labels_is_refused_by_name(linear: Graph, tmp_path: Path) -> None:
     complete = Path(str(linear.lifecycle.dataset_folder))
     shutil.copy(complete / idx.TRAIN_IMAGES, tmp_path)
-    ran = Graph.of(linear.name, dataset_folder=str(tmp_path)).materialise("dataset")
+    ran = Graph.quick(linear.name, dataset_folder=str(tmp_path)).materialise("dataset")
     assert not ran.success
     failure = ran.failure(f"{linear.name}__dataset")
     assert str(tmp_path) in failure

@@ -106,6 +106,17 @@ def test_a_state_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_with_other_things_in_it_is_not_made_a_state_folder(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis").write_text("words")
+    aws, azure, site = free_ports(3)
+    done = mc_local(LocalSettings(precious, aws, azure, site), "up")
+    assert done.returncode == 1
+    assert "not empty" in done.stderr
+    assert [path.name for path in precious.iterdir()] == ["thesis"]
+
+
 def test_env_points_a_shell_at_them(settings: LocalSettings) -> None:
     done = mc_local(settings, "env")
     assert done.returncode == 0, done.stderr

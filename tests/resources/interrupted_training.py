@@ -1,4 +1,4 @@
-"""A process that trains and is interrupted: python interrupted_training.py PREFIX NAME FORWARD RETRIES."""
+"""A process that trains until it is interrupted: its arguments are those of `main`."""
 
 import json
 import os

@@ -10,8 +10,8 @@ from typing import Any
 
 import boto3
 import dagster as dg
-from graph_runs import IMAGE, Ran
 
+from graph_runs import IMAGE, Ran
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.sagemaker import PipesSageMakerClient
 from mc_assets.resources.training import SageMakerTraining
@@ -69,6 +69,7 @@ class Lab:
             source_uri=self.store.put_bytes(f"{code}/source.tar.gz", packed(script)).uri,
             channels={"training": self.store.uri("data/")},
             output_uri=self.store.uri("jobs"),
+            checkpoint_uri=self.store.uri("checkpoints"),
             tags={},
         )
         return {**request, **changes}

@@ -5,7 +5,6 @@ import pytest
 
 from mc_assets.artifacts import Dataset, Verdict
 from mc_assets.resources.artifact_store import ArtifactStore, split_uri
-from mc_assets.target import TargetError
 
 
 def verdict(check: str, passed: bool = True) -> Verdict:
@@ -53,5 +52,5 @@ def test_verdicts_are_kept_by_version(store: ArtifactStore) -> None:
 
 @pytest.mark.parametrize("uri", ["https://bucket/key", "s3://bucket", "s3:///key", ""])
 def test_what_is_no_object_uri_is_refused(uri: str) -> None:
-    with pytest.raises(TargetError, match="s3://bucket/key"):
+    with pytest.raises(ValueError, match="s3://bucket/key"):
         split_uri(uri)

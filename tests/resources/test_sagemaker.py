@@ -15,9 +15,9 @@ import boto3
 import dagster as dg
 import psutil
 import pytest
-from graph_runs import Ran
 from sagemaker_lab import SAVE, WAIT, Lab
 
+from graph_runs import Ran
 from mc_assets.resources.artifact_store import ArtifactStore
 
 TESTS = Path(__file__).parent.parent
@@ -42,10 +42,6 @@ def lab(store: ArtifactStore, tmp_path: Path, request: pytest.FixtureRequest) ->
 def failure(ran: Ran) -> str:
     assert not ran.success
     return ran.failure("trained")
-
-
-def restarts(ran: Ran) -> list[str]:
-    return [line for line in ran.messages if "restart" in line.lower() or "up_for_retry" in line]
 
 
 def test_a_job_is_trained_once_and_adopted_by_the_next_run(lab: Lab) -> None:
@@ -120,7 +116,9 @@ def test_a_refusal_carries_sagemakers_words(lab: Lab) -> None:
     role = "arn:aws:iam::123456789012:role/nobody"
     ran = lab.run(SAVE, retry_policy=RETRIES, RoleArn=role)
     message = failure(ran)
-    assert f"SageMaker refused training job {lab.base_name}-1: Could not assume role {role}" in message
+    assert (
+        f"SageMaker refused training job {lab.base_name}-1: Could not assume role {role}" in message
+    )
     assert lab.jobs == {}
 
 

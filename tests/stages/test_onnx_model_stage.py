@@ -1,0 +1,81 @@
+"""The checks of an ONNX model: each fails for its own fault, and for no other."""
+
+import numpy as np
+import pytest
+from by_hand import WEIGHTS, ByHand, log_probabilities
+
+from tiny_onnx import tiny_onnx, tiny_weights
+
+STRANGER = tiny_weights(seed=9)
+
+
+def failed(hand: ByHand) -> set[str]:
+    ran = hand.graph.check("onnx_model")
+    assert len(ran.checks) == 5
+    assert ran.success is not bool(ran.failed_checks), "every one of these checks blocks"
+    return {name.partition(" ")[2] for name in ran.failed_checks}
+
+
+def test_a_sound_model_passes_every_check(hand: ByHand) -> None:
+    hand.onnx(tiny_onnx(WEIGHTS))
+    assert failed(hand) == set()
+
+
+def test_weights_that_are_not_pytorchs_fail_parity(hand: ByHand) -> None:
+    nudged = WEIGHTS.copy()
+    nudged[:, 3] += np.float32(0.0003)
+    hand.onnx(tiny_onnx(nudged), reference=log_probabilities(WEIGHTS))
+    assert failed(hand) == {"parity"}
+
+
+def test_a_model_below_the_floor_fails_accuracy(hand: ByHand) -> None:
+    hand.onnx(tiny_onnx(STRANGER), reference=log_probabilities(STRANGER))
+    assert failed(hand) == {"test_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("misfit", "word"),
+    [
+        ({"outputs": ("output_0", "output_1")}, "output"),
+        ({"input_shape": (1, 1, 28, 28)}, "[1, 1, 28, 28]"),
+    ],
+    ids=["two outputs", "a fixed batch"],
+)
+def test_another_signature_fails(hand: ByHand, misfit: dict[str, object], word: str) -> None:
+    hand.onnx(tiny_onnx(WEIGHTS, **misfit))  # pyright: ignore[reportArgumentType] the parameters above
+    ran = hand.graph.check("onnx_model")
+    assert not ran.success
+    assert "onnx_model signature" in ran.failed_checks
+    assert word in str(ran.checks["onnx_model signature"].description)
+
+
+def test_bytes_that_are_no_model_fail_structure(hand: ByHand) -> None:
+    hand.onnx(b"no model")
+    ran = hand.graph.check("onnx_model")
+    assert not ran.success
+    assert "onnx_model structure" in ran.failed_checks
+
+
+def blurred(share: float) -> np.ndarray:
+    """Weights that get some of the test images wrong."""
+    return WEIGHTS + np.float32(share) * STRANGER
+
+
+def test_a_model_worse_than_the_live_one_fails(hand: ByHand) -> None:
+    worse = blurred(0.6)
+    hand.onnx(tiny_onnx(worse), reference=log_probabilities(worse))
+    assert failed(hand) == set(), "without a champion it is good enough"
+    hand.champion(WEIGHTS)
+    assert failed(hand) == {"not_worse_than_champion"}
+
+
+def test_a_model_as_good_as_the_live_one_passes(hand: ByHand) -> None:
+    hand.onnx(tiny_onnx(WEIGHTS))
+    hand.champion(WEIGHTS)
+    assert failed(hand) == set()
+
+
+def test_a_model_better_than_the_live_one_passes(hand: ByHand) -> None:
+    hand.onnx(tiny_onnx(WEIGHTS))
+    hand.champion(STRANGER)
+    assert failed(hand) == set()

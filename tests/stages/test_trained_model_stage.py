@@ -1,0 +1,52 @@
+"""The checks of a trained archive: exactly its files, and an accuracy above the floor."""
+
+from pathlib import Path
+
+import pytest
+from by_hand import ByHand, archive
+
+from graph_runs import Graph
+
+FILES = {"model.onnx": b"o", "model.pt": b"p", "metrics.json": b"{}", "reference.npz": b"r"}
+
+
+def test_the_four_files_and_a_good_accuracy_pass(hand: ByHand) -> None:
+    hand.trained(archive(FILES), accuracy=0.5)
+    ran = hand.graph.check("trained_model")
+    assert ran.success
+    assert len(ran.checks) == 2
+    assert ran.failed_checks == set()
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (archive({**FILES, "extra.py": b"import os"}), "extra.py"),
+        (archive({**FILES, "../model.pt": b"p"}), "../model.pt"),
+        (archive({name: FILES[name] for name in list(FILES)[:3]}), "reference.npz"),
+        (archive(FILES)[:-20], "truncated"),
+        (b"no archive", "gzip"),
+    ],
+    ids=["a file too many", "a path", "a file short", "truncated", "no gzip"],
+)
+def test_any_other_archive_blocks(hand: ByHand, data: bytes, fault: str) -> None:
+    hand.trained(data)
+    ran = hand.graph.check("trained_model")
+    assert not ran.success
+    assert ran.failed_checks == {"trained_model archive_contents"}
+    assert fault in str(ran.checks["trained_model archive_contents"].description)
+
+
+def test_an_accuracy_below_the_floor_blocks(hand: ByHand) -> None:
+    hand.trained(archive(FILES), accuracy=0.49)
+    ran = hand.graph.check("trained_model")
+    assert not ran.success
+    assert ran.failed_checks == {"trained_model training_metrics"}
+
+
+def test_a_script_that_saves_nothing_is_caught(hand: ByHand, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print('all done')\n")
+    graph = Graph.quick(hand.graph.name, training={"code": str(tmp_path)})
+    ran = graph.materialise("trained_model")
+    assert not ran.success
+    assert "trained_model archive_contents" in ran.failed_checks
