@@ -43,11 +43,11 @@ class Server:
             # The shell's unit is 1024 bytes; a write beyond the limit fails as on a full disk.
             command = ["bash", "-c", f'ulimit -f {self._file_limit} && exec "$@"', "-", *command]
         self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / "log").open("ab") as log:
+        with self.state.with_suffix(".log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._environ, stdout=log, stderr=subprocess.STDOUT
             )
-        wait_for(self.health, START_SECONDS, (self.state / "log").read_text)
+        wait_for(self.health, START_SECONDS, self.state.with_suffix(".log").read_text)
         return self
 
     def health(self) -> dict[str, Any] | None:

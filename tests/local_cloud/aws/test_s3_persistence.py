@@ -190,7 +190,7 @@ def test_any_text_is_a_key(restart: Restart) -> None:
     for key in ODD_KEYS:
         assert read(restart.s3, key) == key.encode()
     names = {path.name for path in restart.state.iterdir()}
-    assert names == {"VERSION", "aws", "credentials.json", "in-parts.bin", "log"}
+    assert names == {"VERSION", "aws", "credentials.json", "in-parts.bin"}
 
 
 def test_buckets_and_their_configurations_survive(restart: Restart) -> None:
