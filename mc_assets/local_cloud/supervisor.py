@@ -282,11 +282,20 @@ def _stop(service: Service) -> bool:
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         process.send_signal(signal.SIGTERM)
-        _, alive = psutil.wait_procs([process], STOP_SECONDS)
-        for stubborn in alive:
+        if not _has_ended(process, STOP_SECONDS):
             log.warning("The local %s did not stop in %s s; killed.", service.name, STOP_SECONDS)
-            stubborn.kill()
-            stubborn.wait(STOP_SECONDS)
+            process.kill()
+            _has_ended(process, STOP_SECONDS)
+    return True
+
+
+def _has_ended(process: psutil.Process, seconds: float) -> bool:
+    """Wait for it; a zombie has ended, though whoever started it has yet to take notice."""
+    deadline = time.monotonic() + seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
     return True
 
 

@@ -18,6 +18,10 @@ LOG_TAIL = 40
 NOT_READY = frozenset({502, 503, 504})
 
 
+class NoAnswerError(Exception):
+    """An SCM site did not answer; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """A finished deployment: its id and how long Azure took, in seconds."""
@@ -31,6 +35,7 @@ class ScmSite(dg.ConfigurableResource):
 
     azure: dg.ResourceDependency[AzureFunctions]
     timeout_seconds: int = 900
+    ready_seconds: int = 120
     poll_seconds: float = 1.0
 
     def deploy(self, app: FunctionApp, package: bytes, log: Callable[[str], None]) -> Deployment:
@@ -78,13 +83,23 @@ class ScmSite(dg.ConfigurableResource):
         deadline: float,
     ) -> Any:
         """The answer of an SCM site that is up: it comes late, and restarts with every setting."""
+        limit = min(deadline, time.monotonic() + self.ready_seconds)
         while True:
-            answer = self._request(
-                "POST", app, path, params=parameters, data=package, content_type=content_type
-            )
-            if answer is not None and answer.status_code not in NOT_READY:
-                return answer
-            self._pause_until(deadline, app)
+            try:
+                answer = self._request(
+                    "POST", app, path, params=parameters, data=package, content_type=content_type
+                )
+            except NoAnswerError as error:
+                reason = str(error)
+            else:
+                if answer.status_code not in NOT_READY:
+                    return answer
+                reason = f"it answers {answer.status_code}"
+            if time.monotonic() > limit:
+                raise dg.Failure(
+                    f"{app.scm_url}{path} could not be reached in {self.ready_seconds} s: {reason}"
+                )
+            time.sleep(self.poll_seconds)
 
     def _wait(
         self,
@@ -100,7 +115,7 @@ class ScmSite(dg.ConfigurableResource):
         """
         seen: set[str] = set()
         while True:
-            answer = self._request("GET", app, f"/api/deployments/{deployment}")
+            answer = self._ask(app, f"/api/deployments/{deployment}")
             if answer is not None and answer.status_code in {401, 403}:
                 raise dg.Failure(
                     f"{app.label} does not let us see its deployments: {answer.status_code} "
@@ -125,7 +140,7 @@ class ScmSite(dg.ConfigurableResource):
         time.sleep(self.poll_seconds)
 
     def _latest_id(self, app: FunctionApp) -> str | None:
-        record = _record_of(self._request("GET", app, "/api/deployments/latest"))
+        record = _record_of(self._ask(app, "/api/deployments/latest"))
         return str(record["id"]) if record else None
 
     def log_tail(self, app: FunctionApp, deployment: str) -> str:
@@ -152,7 +167,7 @@ class ScmSite(dg.ConfigurableResource):
     def _log_entries(
         self, app: FunctionApp, deployment: str, details: bool = True
     ) -> list[dict[str, Any]]:
-        answer = self._request("GET", app, f"/api/deployments/{deployment}/log")
+        answer = self._ask(app, f"/api/deployments/{deployment}/log")
         if answer is None or answer.status_code != 200:
             return []
         return [
@@ -164,10 +179,17 @@ class ScmSite(dg.ConfigurableResource):
         url = entry.get("details_url")
         if not url or not wanted:
             return []
-        answer = self._request("GET", app, url[url.index("/api/") :])
+        answer = self._ask(app, url[url.index("/api/") :])
         if answer is None or answer.status_code != 200:
             return []
         return [line["message"] for line in answer.json()]
+
+    def _ask(self, app: FunctionApp, path: str) -> Any:
+        """The answer to a GET, or None where none came: the next question may be answered."""
+        try:
+            return self._request("GET", app, path)
+        except NoAnswerError:
+            return None
 
     def _request(
         self,
@@ -178,7 +200,6 @@ class ScmSite(dg.ConfigurableResource):
         data: bytes | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        """The answer, or None where none came: an SCM site restarts after a change of settings."""
         import requests
 
         token = self.azure.scm_token()
@@ -194,8 +215,8 @@ class ScmSite(dg.ConfigurableResource):
                 },
                 timeout=(10, 120),
             )
-        except requests.RequestException:
-            return None
+        except requests.RequestException as error:
+            raise NoAnswerError(str(error)) from error
 
 
 def _record_of(answer: Any) -> dict[str, Any] | None:
