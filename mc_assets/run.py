@@ -216,4 +216,7 @@ def _failure_text(event: dg.DagsterEvent) -> str:
     error = data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error else (event.message or "")
+    if error is None:
+        return event.message or ""
+    interrupted = error.cls_name == DagsterExecutionInterruptedError.__name__
+    return "interrupted" if interrupted else error.message.strip()

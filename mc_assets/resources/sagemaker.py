@@ -248,9 +248,11 @@ class TrainingLogReader(dg.PipesMessageReader):
         """Stand in for a script that does not speak Pipes: its start and end are the job's own."""
         self._handler = handler
         handler.handle_message(_pipes_message("opened", {"extras": {}}))
-        yield {"stdio": "stdout"}
-        if not handler.received_closed_message:
-            handler.handle_message(_pipes_message("closed", None))
+        try:
+            yield {"stdio": "stdout"}
+        finally:
+            if not handler.received_closed_message:
+                handler.handle_message(_pipes_message("closed", None))
 
     def no_messages_debug_text(self) -> str:
         return f"Reads the training job's streams in CloudWatch's {LOG_GROUP}."
