@@ -49,17 +49,18 @@ class Releases(dg.ConfigurableResource):
     functions_timeout_seconds: int = 120
 
     def client(self, endpoint: Endpoint) -> EndpointClient:
-        """Calls a released endpoint with a key read just now; its record carries none.
-
-        A swap has moved a staged package to production: it is called there from then on.
-        """
-        slot, url = endpoint.slot, endpoint.url
-        if slot and serving(url) != endpoint.content_version:
-            live = self.azure.url_of(endpoint.resource_group, endpoint.app)
-            if serving(live) == endpoint.content_version:
-                slot, url = None, live
+        """Calls a released endpoint with a key read just now; its record carries none."""
+        slot, url = self.whereabouts(endpoint)
         key = self.azure.function_key(endpoint.resource_group, endpoint.app, slot)
         return EndpointClient(url=url, key=key)
+
+    def whereabouts(self, endpoint: Endpoint) -> tuple[str | None, str]:
+        """Slot and URL of a released package: a swap moves a staged one to production."""
+        if endpoint.slot and serving(endpoint.url) != endpoint.content_version:
+            live = self.azure.url_of(endpoint.resource_group, endpoint.app)
+            if serving(live) == endpoint.content_version:
+                return None, live
+        return endpoint.slot, endpoint.url
 
     def stage(self, hosting: Hosting, candidate: Candidate, redeploy: bool, log: Log) -> Release:
         """Have the candidate serve somewhere that no user calls."""

@@ -115,7 +115,8 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
 
 def _require_staged(releases: Releases, staged: StagedEndpoint) -> None:
     """A verdict is about a package; that it still runs where it was tried is asked now."""
-    found = serving(releases.client(staged).url)
+    _, url = releases.whereabouts(staged)
+    found = serving(url)
     if found != staged.content_version:
         raise dg.Failure(
             f"{staged.url} serves {(found or 'nothing')[:12]}, not the staged package "
