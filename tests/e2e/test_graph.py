@@ -204,6 +204,11 @@ def test_teardown_removes_what_azure_has_and_the_release_can_be_made_again(
     assert nothing.success
     assert any("nothing to remove" in line for line in nothing.messages)
 
+    alone = graph.materialise("live_endpoint")
+    assert not alone.success, "released a package that runs nowhere in staging"
+    refusal = alone.failure(f"{graph.name}__live_endpoint")
+    assert "materialise staged_endpoint again" in refusal, refusal
+
     again = graph.materialise("staged_endpoint", "live_endpoint")
     assert again.success, again.messages[-30:]
     assert again.metadata("staged_endpoint", "release") == "deployed"
