@@ -26,6 +26,14 @@ SUBSET = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-clients",
+        action="store_true",
+        help="fail, do not skip, the conformance tests whose client cannot be installed",
+    )
+
+
 @pytest.fixture(scope="session")
 def mnist(request: pytest.FixtureRequest) -> Path:
     """A folder with the four whole MNIST files, fetched once and kept in pytest's cache."""

@@ -165,6 +165,11 @@ def environment(settings: LocalSettings) -> dict[str, str | None]:
         "AZURE_CLIENT_SECRET": credentials.client_secret,
         "AZURE_SUBSCRIPTION_ID": credentials.subscription_id,
         "AZURE_RESOURCE_MANAGER_URL": settings.azure_url,
+        # The Azure CLI's own: clouds and logins made here stay apart from the user's, no public
+        # list of clouds is asked whether this one exists, and nothing is reported.
+        "AZURE_CONFIG_DIR": str(settings.state / "azure-cli"),
+        "AZURE_CORE_INSTANCE_DISCOVERY": "false",
+        "AZURE_CORE_COLLECT_TELEMETRY": "false",
         "REQUESTS_CA_BUNDLE": str(settings.ca_bundle),
         # Both spellings: the lower-case one wins where both are set.
         "NO_PROXY": no_proxy,

@@ -1,0 +1,61 @@
+"""Clients installed on demand, terminals to run them in, and the transcript at the end."""
+
+from pathlib import Path
+
+import pytest
+from client_environments import Client, ClientEnvironment, ClientUnavailableError, install
+from terminal import Open, Ran, Terminal
+
+from mc_assets.local_cloud.settings import LocalSettings
+
+_TRANSCRIPT = pytest.StashKey[list[Ran]]()
+
+
+@pytest.fixture(scope="session")
+def client(request: pytest.FixtureRequest) -> Client:
+    """An installed client by its name in `clients/`; the test is skipped where it cannot be had."""
+    assert request.config.cache is not None
+    kept = Path(request.config.cache.mkdir("clients"))
+
+    def installed(name: str) -> ClientEnvironment:
+        try:
+            return install(name, kept)
+        except ClientUnavailableError as error:
+            reason = f"the client {name} cannot be installed here: {error}"
+            if request.config.getoption("require_clients"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+
+    return installed
+
+
+@pytest.fixture(scope="session")
+def open_terminal(
+    request: pytest.FixtureRequest,
+    local_clouds: LocalSettings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Open:
+    """A new terminal pointed at the local clouds: the programs of these folders come first.
+
+    What is run in it appears in the transcript at the end of the test run.
+    """
+
+    def opened(*path: Path, **variables: str) -> Terminal:
+        home = tmp_path_factory.mktemp("home")
+        terminal = Terminal.opened(home, list(path), **variables)
+        transcript = request.config.stash.setdefault(_TRANSCRIPT, [])
+        return Terminal(home, terminal.environment, transcript)
+
+    return opened
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Every command that somebody else's client was given, with its exit code."""
+    commands = config.stash.get(_TRANSCRIPT, [])
+    if commands:
+        terminalreporter.section("commands of other people's clients")
+    for ran in commands:
+        shown = ran.command if len(ran.command) <= 150 else f"{ran.command[:147]}..."
+        terminalreporter.line(f"exit {ran.exit_code:>3}  {ran.seconds:6.1f} s  $ {shown}")
