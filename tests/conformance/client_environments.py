@@ -54,7 +54,8 @@ def install(name: str, kept: Path) -> ClientEnvironment:
             for old in kept.glob(f"{name}-{'?' * 12}"):
                 shutil.rmtree(old)
             _uv("venv", "--quiet", "--python", sys.executable, str(folder))
-            _uv("pip", "install", "--quiet", "--python", str(folder), "-r", str(pins))
+            exactly = ("--no-deps", "-r", str(pins))
+            _uv("pip", "install", "--quiet", "--python", str(folder), *exactly)
             ready.touch()
     return ClientEnvironment(name, folder)
 

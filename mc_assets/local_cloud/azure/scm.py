@@ -56,24 +56,21 @@ async def zip_deploy(call: Call) -> Response:
         raise ScmError(400, "A Flex Consumption app takes its package at /api/publish.")
     if call.site["settings"].get("WEBSITE_RUN_FROM_PACKAGE", "").startswith("http"):
         raise ScmError(409, "Run-From-Zip is set to a remote URL using WEBSITE_RUN_FROM_PACKAGE.")
-    record = await _receive(call, _builds_remotely(call))
-    if not _flag(call.request, "isAsync"):
-        await call.cloud.deployments.wait(call.site)
-        done = call.cloud.deployments.get(call.site, record["id"]) or record
-        return Response(status_code=200 if done["status"] == Status.SUCCESS else 400)
-    moment = f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%SZ}"
-    location = f"{_base(call)}/latest?deployer={record['deployer']}&time={moment}"
-    headers = {"Location": location, "Retry-After": "1"}
-    if _flag(call.request, "trackDeploymentProgress"):
-        headers["SCM-DEPLOYMENT-ID"] = record["id"]
-    return Response(status_code=202, headers=headers)
+    # A push to Linux Consumption is built unless a setting says no; elsewhere if one says yes.
+    usual = tier(call.cloud.store, call.site) == CONSUMPTION
+    record = await _receive(call, _builds_remotely(call, usual))
+    return await _answer_push(call, record, waits=not _flag(call.request, "isAsync"))
 
 
 async def publish(call: Call) -> Response:
-    if tier(call.cloud.store, call.site) != FLEX:
-        raise ScmError(400, "This app takes its package at /api/zipdeploy.")
-    record = await _receive(call, _flag(call.request, "RemoteBuild"))
-    return JSONResponse(record["id"], 202, {"Retry-After": "1"})
+    """One deploy: the only way in on Flex Consumption, and one for plain zips elsewhere."""
+    if tier(call.cloud.store, call.site) == FLEX:
+        record = await _receive(call, _flag(call.request, "RemoteBuild"))
+        return JSONResponse(record["id"], 202, {"Retry-After": "1"})
+    _check_one_deploy(call.request)
+    record = await _receive(call, _builds_remotely(call, usual=False))
+    waits = not (_flag(call.request, "async") or _flag(call.request, "isAsync"))
+    return await _answer_push(call, record, waits)
 
 
 async def list_deployments(call: Call) -> Response:
@@ -167,6 +164,29 @@ def _unauthenticated(basic: bool) -> NoReturn:
     raise ScmError(401, text, {"WWW-Authenticate": challenge})
 
 
+def _check_one_deploy(request: Request) -> None:
+    query = request.query_params
+    if query.get("type", "zip").lower() != "zip" or query.get("path"):
+        raise ScmError(400, "A function app takes a zip of the whole app: type=zip, no path.")
+    if not all(_truth(query.get(name, "true")) for name in ("clean", "restart")):
+        raise ScmError(400, "This site replaces all content and restarts: clean=true restart=true.")
+
+
+async def _answer_push(call: Call, record: Document, waits: bool) -> Response:
+    if waits:
+        await call.cloud.deployments.wait(call.site)
+        done = call.cloud.deployments.get(call.site, record["id"]) or record
+        if done["status"] != Status.SUCCESS:
+            raise ScmError(400, done["status_text"])
+        return Response(status_code=200)
+    moment = f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%SZ}"
+    location = f"{_base(call)}/latest?deployer={record['deployer']}&time={moment}"
+    headers = {"Location": location, "Retry-After": "1"}
+    if _flag(call.request, "trackDeploymentProgress"):
+        headers["SCM-DEPLOYMENT-ID"] = record["id"]
+    return Response(status_code=202, headers=headers)
+
+
 async def _receive(call: Call, remote: bool) -> Document:
     if call.cloud.deployments.running(call.site):
         raise ScmError(409, "There is a deployment currently in progress. Please try again later.")
@@ -207,11 +227,10 @@ async def _save_body(request: Request, path: Path) -> None:
         raise ScmError(400, "The request has no body: send the zip to deploy.")
 
 
-def _builds_remotely(call: Call) -> bool:
-    """On Linux Consumption a push is built unless a setting says no; elsewhere if one says yes."""
+def _builds_remotely(call: Call, usual: bool) -> bool:
+    """Whether the app's settings ask for a build, or `usual` where they do not say."""
     settings = call.site["settings"]
-    usual = "true" if tier(call.cloud.store, call.site) == CONSUMPTION else "false"
-    wanted = _truth(settings.get("SCM_DO_BUILD_DURING_DEPLOYMENT", usual))
+    wanted = _truth(settings.get("SCM_DO_BUILD_DURING_DEPLOYMENT", str(usual)))
     return wanted and _truth(settings.get("ENABLE_ORYX_BUILD", "true"))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mc_assets.local_cloud.azure import entra, scm
 from mc_assets.local_cloud.azure.cloud import Cloud
@@ -24,6 +27,7 @@ from mc_assets.local_cloud.azure.operations import OperationError, Operations
 from mc_assets.local_cloud.azure.resource_manager import (
     app_deployments,
     app_functions,
+    app_network,
     app_settings,
     apps,
     arm,
@@ -133,9 +137,11 @@ def _application(cloud: Cloud, state: Path) -> Starlette:
             *apps.ROUTES,
             *app_settings.ROUTES,
             *app_functions.ROUTES,
+            *app_network.ROUTES,
             *app_deployments.ROUTES,
             *entra.ROUTES,
         ],
+        middleware=[Middleware(SingleSlashes)],
         exception_handlers={
             arm.ArmError: arm.error_response,
             scm.ScmError: scm.error_response,
@@ -146,6 +152,18 @@ def _application(cloud: Cloud, state: Path) -> Starlette:
     )
     application.state.cloud = cloud
     return application
+
+
+class SingleSlashes:
+    """Takes slashes in a row for one: clients leave them that join an address from its parts."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "path": re.sub("//+", "/", scope["path"])}
+        await self._app(scope, receive, send)
 
 
 def _refused_operation(request: Request, error: Exception) -> Response:

@@ -168,8 +168,40 @@ def test_what_the_region_and_runtime_pickers_read(azure: AzureServer) -> None:
     regions = [region.name for region in azure.web.list_geo_regions(sku="Dynamic")]
     assert "West Europe" in regions
     stack = next(iter(azure.web.provider.get_function_app_stacks()))
-    versions = [minor.value for minor in stack.major_versions[0].minor_versions]
+    minors = stack.major_versions[0].minor_versions
+    versions = [minor.value for minor in minors]
     assert versions == ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
+    settings = [minor.stack_settings.linux_runtime_settings for minor in minors]
+    ends = [each.end_of_life_date and each.end_of_life_date.year for each in settings]
+    assert ends == [None, 2026, 2027, 2028, 2029, 2030]
+
+
+def test_host_names_and_networks_of_an_app(azure: AzureServer) -> None:
+    app = azure.premium_app("named", "named-app")
+    apps = azure.web.web_apps
+    (binding,) = apps.list_host_name_bindings("named", "named-app")
+    assert binding.name == f"named-app/{app.default_host_name}"
+    assert apps.list_vnet_connections("named", "named-app") == []
+
+
+def test_connection_strings_are_refused_not_dropped(azure: AzureServer) -> None:
+    azure.premium_app("strings", "strings-app")
+    apps = azure.web.web_apps
+    assert apps.update_connection_strings("strings", "strings-app", {"properties": {}})
+    body = {"properties": {"db": {"value": "x", "type": "SQLAzure"}}}
+    with pytest.raises(azure.errors.HttpResponseError, match="use app settings"):
+        apps.update_connection_strings("strings", "strings-app", body)
+    assert not apps.list_connection_strings("strings", "strings-app").properties
+
+
+def test_an_identity_taken_away_leaves_no_principal(azure: AzureServer) -> None:
+    azure.premium_app("someone", "someone-app")
+    apps = azure.web.web_apps
+    given = apps.update("someone", "someone-app", {"identity": {"type": "SystemAssigned"}})
+    assert given.identity.tenant_id == azure.credentials.tenant_id
+    assert given.identity.principal_id
+    taken = apps.update("someone", "someone-app", {"identity": {"type": "None"}})
+    assert (taken.identity.principal_id, taken.identity.tenant_id) == (None, None)
 
 
 def _site_path(azure: AzureServer, group: str, app: str) -> str:

@@ -5,9 +5,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from azure_server import zipped
 
 from mc_assets.local_cloud.azure.archive import PackageError, extract
+from small_function_apps import zipped
 
 
 def _upload(folder: Path, content: bytes) -> Path:

@@ -5,7 +5,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from azure_server import WEST, AzureServer, function_app, gated_app, zipped
+from azure_server import WEST, AzureServer
+
+from small_function_apps import function_app, gated_app, zipped
 
 BROKEN = function_app("broken") | {"function_app.py": "import no_such_module"}
 
@@ -77,6 +79,25 @@ def test_flex_publish(azure: AzureServer) -> None:
     ).result()
     assert status.status == "RuntimeSuccessful"
     assert azure.push("pub-app", zipped(function_app("v"))).status_code == 400
+
+
+def test_one_deploy_on_a_classic_plan(azure: AzureServer) -> None:
+    app = azure.premium_app("onedeploy", "onedeploy-app", SCM_DO_BUILD_DURING_DEPLOYMENT="false")
+    package, key = zipped(function_app("one")), azure.host_key("onedeploy", "onedeploy-app")
+    pushed = azure.scm("POST", "onedeploy-app", "/publish?type=zip&async=true", data=package)
+    assert pushed.status_code == 202
+    assert azure.wait("onedeploy-app")["status"] == 4
+    assert azure.call(app, "/api/hello", key).text.startswith("one")
+    waited = azure.scm(
+        "POST", "onedeploy-app", "/publish?type=zip", data=zipped(function_app("two"))
+    )
+    assert waited.status_code == 200
+    assert azure.call(app, "/api/hello", key).text.startswith("two")
+    bad = azure.scm("POST", "onedeploy-app", "/publish?type=zip", data=b"not a zip")
+    assert (bad.status_code, "not a readable zip" in bad.text) == (400, True)
+    for query in ("type=static", "type=zip&path=/x", "type=zip&clean=false"):
+        refused = azure.scm("POST", "onedeploy-app", f"/publish?{query}", data=package)
+        assert refused.status_code == 400, query
 
 
 def test_flex_needs_its_container(azure: AzureServer) -> None:

@@ -62,6 +62,8 @@ def test_listing_by_filter(azure: AzureServer) -> None:
         "filtered", filter="resourceType eq 'Microsoft.Web/serverFarms'"
     )
     assert [item.name for item in found] == ["plan-filtered-EP1"]
+    everything = azure.resource.resources.list(filter="resourceGroup eq 'Filtered'")
+    assert {item.name for item in everything} == {"plan-filtered-EP1", "filteredaccount"}
     with pytest.raises(azure.errors.HttpResponseError, match="InvalidFilterInQueryString"):
         list(azure.resource.resources.list(filter="substringof('x', name)"))
 
@@ -80,7 +82,9 @@ def test_tags_at_a_scope(azure: AzureServer) -> None:
 
 def test_providers(azure: AzureServer) -> None:
     providers = azure.resource.providers
-    assert providers.get("Microsoft.Web").registration_state == "Registered"
+    web = providers.get("Microsoft.Web")
+    assert web.registration_state == "Registered"
+    assert all(kind.api_versions for kind in web.resource_types)
     providers.unregister("Microsoft.Storage")
     try:
         azure.group("unregistered")
@@ -102,6 +106,13 @@ def test_refusals_in_the_shape_of_resource_manager(azure: AzureServer) -> None:
         ("PUT", f"{base}/resourcegroups/bad", {"data": "{"}, 400, "InvalidRequestContent"),
         ("PUT", f"{base}/resourcegroups/bad", {"json": [1]}, 400, "InvalidRequestContent"),
         ("PUT", f"{base}/resourcegroups/bad", {"json": {}}, 400, "LocationRequired"),
+        (
+            "PUT",
+            f"{base}/resourcegroups/bad",
+            {"json": {"location": "atlantis"}},
+            400,
+            "LocationNotAvailableForResourceGroup",
+        ),
         ("GET", f"{base}/operationresults/none", {}, 404, "NotFound"),
         ("GET", f"{base}/unheard/of", {}, 404, "NotFound"),
     ]
@@ -118,3 +129,25 @@ def test_directory_of_endpoints_needs_no_token(azure: AzureServer) -> None:
     assert now["resourceManager"] == now["appServiceResourceId"] == f"{azure.url}/"
     then = requests.get(f"{address}?api-version=2015-01-01", verify=azure.ca, timeout=10).json()
     assert then["authentication"]["loginEndpoint"] == f"{azure.url}/adfs"
+
+
+def test_slashes_in_a_row_are_one(azure: AzureServer) -> None:
+    azure.group("doubled")
+    base = f"/subscriptions/{azure.credentials.subscription_id}"
+    assert azure.arm("GET", f"/{base}/resourcegroups//doubled").json()["name"] == "doubled"
+
+
+def test_a_role_is_found_by_its_name_and_assigned(azure: AzureServer) -> None:
+    azure.group("ruled")
+    scope = f"/subscriptions/{azure.credentials.subscription_id}/resourceGroups/ruled"
+    authorization = f"{scope}/providers/Microsoft.Authorization"
+    by_name = {"$filter": "roleName eq 'Storage Blob Data Contributor'"}
+    (role,) = azure.arm("GET", f"{authorization}/roleDefinitions", params=by_name).json()["value"]
+    assert role["name"] == "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+    given = {"roleDefinitionId": role["id"], "principalId": "somebody"}
+    path = f"{authorization}/roleAssignments/one"
+    assert azure.arm("PUT", path, json={"properties": given}).status_code == 201
+    assert azure.arm("GET", path).json()["properties"]["roleDefinitionId"] == role["id"]
+    assert len(azure.arm("GET", f"{authorization}/roleDefinitions").json()["value"]) > 1
+    other = azure.arm("GET", f"{authorization}/roleDefinitions", params={"$filter": "x"})
+    assert other.json()["error"]["code"] == "InvalidFilterInQueryString"

@@ -6,9 +6,10 @@ import stat
 from pathlib import Path
 
 import requests
-from azure_server import AzureServer, function_app, gated_app, zipped
+from azure_server import AzureServer
 
 from mc_assets.local_cloud.azure.listeners import bind
+from small_function_apps import function_app, gated_app, zipped
 
 
 def test_health_names_the_service(azure: AzureServer) -> None:

@@ -4,7 +4,9 @@ import threading
 from typing import Any
 
 import pytest
-from azure_server import WEST, AzureServer, function_app, zipped
+from azure_server import WEST, AzureServer
+
+from small_function_apps import function_app, zipped
 
 
 def _slot(azure: AzureServer, group: str, app: str, name: str, **settings: str) -> Any:

@@ -10,6 +10,7 @@ from mc_assets.local_cloud.azure.function_host.records import Answer, FunctionIn
 
 # The runtime whose behaviour this host follows.
 _VERSION = "4.1037.0.0"
+_READ_ONLY = b"Below /admin this host only answers questions: it runs no function on demand.\n"
 
 
 class AdminEndpoints:
@@ -19,15 +20,25 @@ class AdminEndpoints:
         self._name = name
         self._started = time.monotonic()
 
-    def answer(self, path: str, is_master: Callable[[], bool], index: IndexResult | None) -> Answer:
+    def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        is_master: Callable[[], bool],
+        index: IndexResult | None,
+        running: bool,
+    ) -> Answer:
         steps = [step.lower() for step in path.strip("/").split("/")[1:]]
         if steps == ["host", "ping"]:
             return Answer(200, [])
         if not is_master():
             return Answer(401, [])
+        if method not in ("GET", "HEAD"):
+            return Answer(501, [(b"content-type", b"text/plain")], _READ_ONLY)
         functions = index.functions if index else ()
         if steps == ["host", "status"]:
-            return _json(self._status(index))
+            return _json(self._status(index, running))
         if steps == ["functions"]:
             return _json([_metadata(function) for function in functions])
         if len(steps) == 2 and steps[0] == "functions":
@@ -36,10 +47,10 @@ class AdminEndpoints:
                     return _json(_metadata(function))
         return Answer(404, [])
 
-    def _status(self, index: IndexResult | None) -> dict[str, object]:
+    def _status(self, index: IndexResult | None, running: bool) -> dict[str, object]:
         status: dict[str, object] = {
             "id": self._name.lower(),
-            "state": "Running",
+            "state": "Running" if running else "Error",
             "version": _VERSION,
             "versionDetails": _VERSION,
             "platformVersion": platform.python_version(),
@@ -57,6 +68,7 @@ def _metadata(function: FunctionInfo) -> dict[str, object]:
         "name": function.name,
         "script_href": function.script_file,
         "language": "python",
+        "isDisabled": function.is_disabled,
         "config": {
             "name": function.name,
             "scriptFile": function.script_file,

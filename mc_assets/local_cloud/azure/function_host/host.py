@@ -5,12 +5,18 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from mc_assets.local_cloud.azure.function_host.admission import Admission
 from mc_assets.local_cloud.azure.function_host.app_log import AppLog
 from mc_assets.local_cloud.azure.function_host.host_json import (
     HostConfiguration,
     HostConfigurationError,
 )
-from mc_assets.local_cloud.azure.function_host.http import ASGIApp, FrontDoor, ServedApp
+from mc_assets.local_cloud.azure.function_host.http import (
+    ASGIApp,
+    FailedApp,
+    FrontDoor,
+    ServedApp,
+)
 from mc_assets.local_cloud.azure.function_host.keys import KeyRing
 from mc_assets.local_cloud.azure.function_host.records import (
     AppContent,
@@ -21,14 +27,17 @@ from mc_assets.local_cloud.azure.function_host.records import (
 )
 from mc_assets.local_cloud.azure.function_host.routes import RouteTable
 from mc_assets.local_cloud.azure.function_host.worker_pool import WorkerPool
-from mc_assets.local_cloud.azure.function_host.worker_process import WorkerError
+from mc_assets.local_cloud.azure.function_host.worker_process import (
+    AppNotIndexedError,
+    WorkerError,
+)
 
 
 class FunctionHost:
     """Serves one app, or one slot of an app; lives on the asyncio loop it was made on.
 
-    `asgi` answers 403 while the app is stopped and 404 before anything was activated; during the
-    first activation requests wait.
+    `asgi` answers 403 while the app is stopped, and has nothing but a homepage before anything was
+    activated; during the first activation requests wait.
     """
 
     def __init__(self, name: str, log_file: Path, *, limits: HostLimits | None = None) -> None:
@@ -39,7 +48,7 @@ class FunctionHost:
         self._content: AppContent | None = None
         self._index: IndexResult | None = None
         self._changing = asyncio.Lock()
-        self._preparing: asyncio.Task[ServedApp] | None = None
+        self._preparing: asyncio.Task[ServedApp | FailedApp] | None = None
         self._retiring: dict[asyncio.Task[None], WorkerPool] = {}
 
     @property
@@ -96,47 +105,63 @@ class FunctionHost:
             await asyncio.gather(*self._retiring)
         self._log.close()
 
-    async def _prepare(self, content: AppContent) -> ServedApp:
+    async def _prepare(self, content: AppContent) -> ServedApp | FailedApp:
         try:
             configuration = HostConfiguration.load(content.root, content.settings)
-            pool = WorkerPool(content, configuration, self._log, self._limits)
-            functions = [_function_info(found) for found in await pool.start()]
-        except (HostConfigurationError, WorkerError) as error:
-            return self._without_functions(str(error))
+        except HostConfigurationError as error:
+            return FailedApp(self._without_functions(str(error)), None)
+        pool = WorkerPool(content, configuration, self._log, self._limits)
         try:
-            served = (each for each in functions if each.name.lower() not in configuration.disabled)
-            routes = RouteTable(
-                configuration.route_prefix, (each for each in served if each.is_http)
-            )
+            found = await pool.start()
+        except AppNotIndexedError as error:
+            return FailedApp(self._without_functions(str(error)), configuration)
+        except WorkerError as error:
+            return FailedApp(self._without_functions(str(error)), None)
+        functions = [_function_info(each, configuration) for each in found]
+        try:
+            http = (each for each in functions if each.is_http)
+            routes = RouteTable(configuration.route_prefix, http)
         except ValueError:
             await pool.close()
-            return self._without_functions(traceback.format_exc())
-        self._log.write(f"[host] Functions found: {', '.join(each.name for each in functions)}.")
-        return ServedApp(
-            IndexResult(tuple(functions), None), routes, pool, configuration.body_limit
-        )
+            return FailedApp(self._without_functions(traceback.format_exc()), configuration)
+        self._tell(functions, routes)
+        index = IndexResult(tuple(functions), None)
+        return ServedApp(index, configuration, routes, pool, Admission(configuration))
 
-    def _without_functions(self, error: str) -> ServedApp:
+    def _without_functions(self, error: str) -> IndexResult:
         self._log.write(f"[host] The app could not be indexed, so it has no functions.\n{error}")
-        return ServedApp(IndexResult((), error), RouteTable("", ()), None, 0)
+        return IndexResult((), error)
+
+    def _tell(self, functions: list[FunctionInfo], routes: RouteTable) -> None:
+        names = ", ".join(each.name for each in functions) or "none"
+        self._log.write(f"[host] Functions found: {names}.")
+        for name, reason in routes.refused.items():
+            self._log.write(f"[host] The '{name}' function is in error: {reason}")
+        for each in functions:
+            if not each.is_http:
+                self._log.write(
+                    f"[host] The '{each.name}' function is listed but never called: only HTTP "
+                    "triggers are served here."
+                )
 
     def _withdraw(self) -> list[WorkerPool]:
         """Refuse further requests; returns every pool that still has workers."""
         self._front.stopped = True
         previous, self._front.app = self._front.app, None
         pools = list(self._retiring.values())
-        if previous and previous.pool:
+        if isinstance(previous, ServedApp):
             pools.append(previous.pool)
         return pools
 
-    def _retire(self, previous: ServedApp | None) -> None:
-        if previous is None or previous.pool is None:
+    def _retire(self, previous: ServedApp | FailedApp | None) -> None:
+        if not isinstance(previous, ServedApp):
             return
         task = asyncio.create_task(previous.pool.retire(self._limits.drain))
         self._retiring[task] = previous.pool
         task.add_done_callback(self._retiring.pop)
 
 
-def _function_info(found: dict[str, Any]) -> FunctionInfo:
+def _function_info(found: dict[str, Any], configuration: HostConfiguration) -> FunctionInfo:
     methods, bindings = tuple(found.pop("methods")), tuple(found.pop("bindings"))
-    return FunctionInfo(**found, methods=methods, bindings=bindings)
+    is_disabled = found["name"].lower() in configuration.disabled
+    return FunctionInfo(**found, methods=methods, bindings=bindings, is_disabled=is_disabled)

@@ -21,13 +21,20 @@ class HostConfigurationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HostConfiguration:
-    """Route prefix, seconds a call may take (None: unbounded), bytes a body may have, processes."""
+    """What the host does for one app; None where something is not limited.
+
+    `function_timeout` is in seconds, `body_limit` in bytes; `most_outstanding` counts the requests
+    that wait as well as those that `most_concurrent` lets run.
+    """
 
     route_prefix: str
     function_timeout: float | None
     body_limit: int
     process_count: int
+    most_concurrent: int | None
+    most_outstanding: int | None
     disabled: frozenset[str]
+    has_homepage: bool
 
     @classmethod
     def load(cls, root: Path, settings: Mapping[str, str]) -> "HostConfiguration":
@@ -37,15 +44,19 @@ class HostConfiguration:
             HostConfigurationError: one sentence that names the value at fault.
         """
         document = _host_json(root / "host.json")
+        http = _http_section(document)
         count = _positive(settings, "FUNCTIONS_WORKER_PROCESS_COUNT", 1)
         return cls(
-            route_prefix=_route_prefix(document),
+            route_prefix=_route_prefix(http),
             function_timeout=_timeout(document.get("functionTimeout")),
             body_limit=_positive(
                 settings, "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", _DEFAULT_BODY_LIMIT
             ),
             process_count=min(count, _MOST_PROCESSES),
+            most_concurrent=_most(http, "maxConcurrentRequests"),
+            most_outstanding=_most(http, "maxOutstandingRequests"),
             disabled=frozenset(_disabled(settings)),
+            has_homepage=settings.get("AzureWebJobsDisableHomepage", "").lower() != "true",
         )
 
 
@@ -61,16 +72,30 @@ def _host_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def _route_prefix(document: Mapping[str, Any]) -> str:
-    prefix = document
+def _http_section(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    section = document
     for name in ("extensions", "http"):
-        prefix = prefix.get(name) or {}
-        if not isinstance(prefix, dict):
+        section = section.get(name) or {}
+        if not isinstance(section, dict):
             raise HostConfigurationError(f"In host.json {name!r} is not an object.")
-    value = prefix.get("routePrefix", "api")
+    return section
+
+
+def _route_prefix(http: Mapping[str, Any]) -> str:
+    value = http.get("routePrefix", "api")
     if not isinstance(value, str):
         raise HostConfigurationError(f"In host.json routePrefix is {value!r}, not a string.")
     return value.strip("/")
+
+
+def _most(http: Mapping[str, Any], name: str) -> int | None:
+    # source: HttpOptionsSetup of the Functions host: no limit of its own on Linux.
+    value = http.get(name, -1)
+    if not isinstance(value, int) or value < -1 or value == 0:
+        raise HostConfigurationError(
+            f"In host.json {name} is {value!r}, not a positive number, nor -1 for no limit."
+        )
+    return None if value == -1 else value
 
 
 def _timeout(value: object) -> float | None:

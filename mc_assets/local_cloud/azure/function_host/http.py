@@ -1,13 +1,16 @@
 """The front door of one app: keys, routes, limits, and the way of a request to its function."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote
 
 from mc_assets.local_cloud.azure.function_host.admin import AdminEndpoints
+from mc_assets.local_cloud.azure.function_host.admission import Admission, TooManyRequestsError
 from mc_assets.local_cloud.azure.function_host.app_log import AppLog
+from mc_assets.local_cloud.azure.function_host.host_json import HostConfiguration
 from mc_assets.local_cloud.azure.function_host.keys import KeyRing
 from mc_assets.local_cloud.azure.function_host.records import (
     Answer,
@@ -26,7 +29,12 @@ ASGIApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # Set by this host itself, or meaningful for one connection only.
 _NOT_FORWARDED = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+_KEY_HEADER = b"x-functions-key"
 _NO_CONTENT = frozenset({204, 304})
+_HTML = [(b"content-type", b"text/html")]
+_HOMEPAGE = (
+    b"<!DOCTYPE html><title>Function app</title><p>This function app is up and running.</p>\n"
+)
 
 
 class ClientGoneError(Exception):
@@ -39,12 +47,48 @@ class BodyTooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServedApp:
-    """An activated app, as the front door needs it; without workers where indexing failed."""
+    """An activated app, as the front door needs it."""
 
     index: IndexResult
+    configuration: HostConfiguration
     routes: RouteTable
-    pool: WorkerPool | None
-    body_limit: int
+    pool: WorkerPool
+    admission: Admission
+
+
+@dataclass(frozen=True, slots=True)
+class FailedApp:
+    """An app without functions: its index says why. No configuration: the host did not start."""
+
+    index: IndexResult
+    configuration: HostConfiguration | None
+
+
+class Request(NamedTuple):
+    """The head of a request; `key` is the one that it presents, None where it presents none."""
+
+    method: str
+    path: str
+    url: str
+    headers: dict[str, str]
+    params: dict[str, str]
+    key: str | None
+
+    @classmethod
+    def of(cls, scope: Message) -> "Request":
+        headers = _headers(scope)
+        query = scope["query_string"].decode("latin-1")
+        raw_path = scope["raw_path"].decode("latin-1")
+        url = f"{scope['scheme']}://{headers.get('host', '')}{raw_path}"
+        pairs = parse_qsl(query, keep_blank_values=True)
+        return cls(
+            method=scope["method"],
+            path=_decoded(raw_path),
+            url=f"{url}?{query}" if query else url,
+            headers=headers,
+            params=_params(pairs),
+            key=_presented_key(scope, pairs),
+        )
 
 
 class FrontDoor:
@@ -55,7 +99,7 @@ class FrontDoor:
         self._limits = limits
         self._admin = AdminEndpoints(name)
         self.keys = KeyRing(AppKeys("", {}, {}, {}))
-        self.app: ServedApp | None = None
+        self.app: ServedApp | FailedApp | None = None
         self.stopped = False
         # Cleared during the first activation, so that requests wait for it.
         self.settled = asyncio.Event()
@@ -78,27 +122,42 @@ class FrontDoor:
             return Answer(403, [(b"content-type", b"text/plain")], b"This function app is stopped.")
         if not self.settled.is_set():
             await self.settled.wait()
-        path: str = scope["path"]
-        headers = _headers(scope)
-        params = _params(scope)
-        # The header wins where a request carries both.
-        key = headers.get("x-functions-key") or params.get("code")
-        if path.lower().startswith("/admin/"):
-            index = self.app.index if self.app else None
-            return self._admin.answer(path, lambda: self.keys.is_master(key), index)
-        app = self.app
-        match = app.routes.match(scope["method"], path) if app else None
-        if app is None or app.pool is None or match is None:
-            return Answer(404, [])
-        if not self.keys.opens(match.function, key):
+        request, app = Request.of(scope), self.app
+        if request.path.lower().startswith("/admin/"):
+            return self._admin_answer(request, app)
+        if app and not app.configuration:
+            return Answer(503, [], b"Function host is not running.")
+        if isinstance(app, ServedApp) and (match := app.routes.match(request.method, request.path)):
+            return await self._call(app, match, request, receive)
+        return _homepage(app) if request.path == "/" else Answer(404, [])
+
+    def _admin_answer(self, request: Request, app: ServedApp | FailedApp | None) -> Answer:
+        return self._admin.answer(
+            request.method,
+            request.path,
+            is_master=lambda: self.keys.is_master(request.key),
+            index=app.index if app else None,
+            running=app is None or app.configuration is not None,
+        )
+
+    async def _call(
+        self, app: ServedApp, match: RouteMatch, request: Request, receive: Receive
+    ) -> Answer:
+        if not self.keys.opens(match.function, request.key):
             return Answer(401, [])
+        # source: FunctionInvocationMiddleware: the master key opens what is disabled.
+        if match.function.is_disabled and not self.keys.is_master(request.key):
+            return Answer(404, [])
         with app.pool.lease():
             try:
-                body = await _read_body(headers, receive, app.body_limit)
+                async with app.admission.admit():
+                    body = await _read_body(request, receive, app.configuration.body_limit)
+                    return await self._invoke(app.pool, _invocation(request, match), body)
+            except TooManyRequestsError as error:
+                self._log.write(f"[host] {match.function.name} was not called: {error}")
+                return Answer(429, [])
             except BodyTooLargeError:
                 return Answer(413, [])
-            head = _invocation(scope, headers, params, match)
-            return await self._invoke(app.pool, head, body)
 
     async def _invoke(self, pool: WorkerPool, head: dict[str, Any], body: bytes) -> Answer:
         try:
@@ -134,34 +193,49 @@ def _headers(scope: Message) -> dict[str, str]:
     return headers
 
 
-def _params(scope: Message) -> dict[str, str]:
-    """As _headers, for the query; parameters without a value are left out."""
-    if not scope["query_string"]:
-        return {}
-    params: dict[str, str] = {}
-    for name, value in parse_qsl(scope["query_string"].decode("latin-1")):
-        params[name] = f"{params[name]},{value}" if name in params else value
-    return params
+def _params(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """As _headers, for the query, in any case; parameters without a value are left out."""
+    spellings: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(spellings.setdefault(name.lower(), name), []).append(value)
+    joined = {name: ",".join(each) for name, each in values.items()}
+    return {name: value for name, value in joined.items() if value}
 
 
-def _invocation(
-    scope: Message, headers: dict[str, str], params: dict[str, str], match: RouteMatch
-) -> dict[str, Any]:
-    query = scope["query_string"].decode("latin-1")
-    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-    url = f"{scope['scheme']}://{headers.get('host', '')}{path}"
+def _presented_key(scope: Message, pairs: list[tuple[str, str]]) -> str | None:
+    """The header wins, even an empty one; of several the first counts.
+
+    source: AuthenticationLevelHandler of the Functions host.
+    """
+    in_header = (raw.decode("latin-1") for name, raw in scope["headers"] if name == _KEY_HEADER)
+    in_query = (value for name, value in pairs if name.lower() == "code")
+    return next(in_header, next(in_query, None))
+
+
+def _decoded(raw_path: str) -> str:
+    # An encoded slash does not end a segment, and stays encoded. source: Kestrel.
+    return "%2F".join(unquote(piece) for piece in re.split("%2F", raw_path, flags=re.IGNORECASE))
+
+
+def _homepage(app: ServedApp | FailedApp | None) -> Answer:
+    shown = app is None or (app.configuration and app.configuration.has_homepage)
+    return Answer(200, _HTML, _HOMEPAGE) if shown else Answer(204, [])
+
+
+def _invocation(request: Request, match: RouteMatch) -> dict[str, Any]:
     return {
         "function": match.function.name,
-        "method": scope["method"],
-        "url": f"{url}?{query}" if query else url,
-        "headers": headers,
-        "params": params,
+        "method": request.method,
+        "url": request.url,
+        "headers": request.headers,
+        "params": request.params,
         "route": match.parameters,
     }
 
 
-async def _read_body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
-    if int(headers.get("content-length", "0")) > limit:
+async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:
+    if int(request.headers.get("content-length", "0")) > limit:
         raise BodyTooLargeError
     pieces: list[bytes] = []
     size, more = 0, True

@@ -35,23 +35,22 @@ class LoadedFunction:
     http_output: str | None
     returns: bool
     unserved: tuple[str, ...]
+    directory: Path
     info: dict[str, Any]
 
 
-def index(root: Path) -> list[LoadedFunction]:
-    """Import the app's entry script and load every function it registers.
+def registered(root: Path) -> list[Any]:
+    """Import the app's entry script; the functions it registers, none where there is no script.
 
     Raises:
         ValueError: the script holds no function app, or more than one.
-        FunctionLoadError: a function's parameters or annotations do not fit its bindings.
     """
     script = os.environ.get("PYTHON_SCRIPT_FILE_NAME") or _ENTRY_SCRIPT
     if not (root / script).is_file():
         return []
     module = importlib.import_module(Path(script).stem)
-    app = _the_app(module, script)
     # Once only: a second call of get_functions() complains about names that are not unique.
-    return [_load(function) for function in app.get_functions()]
+    return _the_app(module, script).get_functions()
 
 
 def _the_app(module: object, script: str) -> func.FunctionRegister:
@@ -69,7 +68,12 @@ def _the_app(module: object, script: str) -> func.FunctionRegister:
     return next(iter(apps.values()))
 
 
-def _load(function: Any) -> LoadedFunction:
+def load(function: Any, root: Path) -> LoadedFunction:
+    """Make a function ready to be called.
+
+    Raises:
+        FunctionLoadError: its parameters or annotations do not fit its bindings.
+    """
     name = function.get_function_name()
     bindings = [json.loads(text) for text in function.get_raw_bindings()]
     call = function.get_user_function()
@@ -87,11 +91,16 @@ def _load(function: Any) -> LoadedFunction:
     returned = next((each for each in bindings if each["name"] == "$return"), None)
     if returned and "return" in annotations:
         _check_return(name, returned, annotations["return"])
-    return _loaded(function, call, bindings, wants_context)
+    directory = getattr(function, "folder", root)
+    return _loaded(function, call, bindings, wants_context, directory)
 
 
 def _loaded(
-    function: Any, call: Callable[..., Any], bindings: list[dict[str, Any]], wants_context: bool
+    function: Any,
+    call: Callable[..., Any],
+    bindings: list[dict[str, Any]],
+    wants_context: bool,
+    directory: Path,
 ) -> LoadedFunction:
     trigger = next((each for each in bindings if each["type"] == "httpTrigger"), None)
     inputs = [each["name"] for each in bindings if each["direction"] == "IN"]
@@ -106,6 +115,7 @@ def _loaded(
         http_output=next((each["name"] for each in outputs if each["type"] == "http"), None),
         returns=any(each["name"] == "$return" for each in outputs),
         unserved=tuple(each for each in inputs if not trigger or each != trigger["name"]),
+        directory=directory,
         info=_info(function, bindings, trigger),
     )
 

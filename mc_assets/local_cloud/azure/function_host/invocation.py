@@ -38,9 +38,8 @@ class Out(func.Out[Any]):
 class InvocationContext(func.Context):
     """What a function that declares a `context` parameter gets."""
 
-    def __init__(self, function_name: str, directory: str, headers: Mapping[str, str]) -> None:
-        self._function_name = function_name
-        self._directory = directory
+    def __init__(self, function: "LoadedFunction", headers: Mapping[str, str]) -> None:
+        self._function = function
         self._headers = headers
         self._invocation_id = str(uuid.uuid4())
 
@@ -50,11 +49,11 @@ class InvocationContext(func.Context):
 
     @property
     def function_name(self) -> str:
-        return self._function_name
+        return self._function.name
 
     @property
     def function_directory(self) -> str:
-        return self._directory
+        return str(self._function.directory)
 
     @property
     def thread_local_storage(self) -> Any:
@@ -77,9 +76,7 @@ class InvocationContext(func.Context):
 class Invocation:
     """A function and the arguments of one call."""
 
-    def __init__(
-        self, function: "LoadedFunction", head: Mapping[str, Any], body: bytes, directory: str
-    ) -> None:
+    def __init__(self, function: "LoadedFunction", head: Mapping[str, Any], body: bytes) -> None:
         if function.unserved:
             raise NotImplementedError(
                 f"The bindings {list(function.unserved)} of {function.name} are not served here; "
@@ -92,7 +89,7 @@ class Invocation:
             self._arguments[function.request_parameter] = _request(head, body)
         self._context: InvocationContext | None = None
         if function.wants_context:
-            self._context = InvocationContext(function.name, directory, head["headers"])
+            self._context = InvocationContext(function, head["headers"])
             self._arguments["context"] = self._context
 
     def run(self) -> Response:
@@ -111,11 +108,14 @@ class Invocation:
             raise RuntimeError(
                 f"The function {function.name} has no $return binding but returned a value."
             )
-        if function.http_output is None:
-            return Response(204, [], b"")
-        if function.http_output == "$return":
-            return _encoded(returned)
-        return _encoded(self._outs[function.http_output].get())
+        values = {name: out.get() for name, out in self._outs.items()} | {"$return": returned}
+        answer = values.pop(function.http_output) if function.http_output else None
+        if lost := sorted(name for name, value in values.items() if value is not None):
+            raise NotImplementedError(
+                f"The output bindings {lost} of {function.name} are not served here; only HTTP "
+                "responses are."
+            )
+        return _encoded(answer) if function.http_output else Response(204, [], b"")
 
 
 def _request(head: Mapping[str, Any], body: bytes) -> HttpRequest:

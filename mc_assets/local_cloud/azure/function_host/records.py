@@ -35,11 +35,12 @@ class FunctionInfo:
     bindings: tuple[dict[str, Any], ...]
     script_file: str
     is_http: bool
+    is_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class IndexResult:
-    """The functions found, or the traceback that kept the app from being indexed."""
+    """The functions found, or what kept the app from being indexed: a traceback or a sentence."""
 
     functions: tuple[FunctionInfo, ...]
     error: str | None

@@ -1,7 +1,6 @@
 """Route templates as ASP.NET reads them: which function answers a method and a path."""
 
 import re
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +15,12 @@ _INSIDE = re.compile(
 )
 _CONSTRAINT = re.compile(r":(\w+)(?:\(((?:[^()]|\([^()]*\))*)\))?")
 
-# Segments are compared one by one, the smaller number first.
-# source: Microsoft Learn, "Routing in ASP.NET Core", route template precedence.
-_LITERAL, _CONSTRAINED, _PLAIN, _CONSTRAINED_REST, _REST = range(1, 6)
+_GUID = r"[0-9a-f]{32}|[{(]?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[)}]?"
+_DECIMAL = r"[+-]?(\d[\d,]*\.?\d*|\.\d+)"
+_FLOAT = rf"{_DECIMAL}(e[+-]?\d+)?|nan|[+-]?infinity"
+
+# What the host keeps for itself.
+_RESERVED = ("admin", "runtime")
 
 
 class RouteMatch(NamedTuple):
@@ -40,7 +42,6 @@ class Route:
 
     pattern: re.Pattern[str]
     parameters: tuple[Parameter, ...]
-    precedence: tuple[int, ...]
 
     def parse(self, path: str) -> dict[str, str] | None:
         """The parameters in a path without trailing slash, or None where it does not match."""
@@ -59,32 +60,42 @@ class Route:
 
 
 class RouteTable:
-    """Every HTTP function of an app under its route prefix, most specific template first."""
+    """Every HTTP function of an app under its route prefix; `refused` says why one has no route.
+
+    Where several functions match, the first by name answers, whatever their templates look like.
+    source: azure-webjobs-sdk-extensions pull request 842 and azure-functions-host issue 9876.
+    """
 
     def __init__(self, prefix: str, functions: Iterable[FunctionInfo]) -> None:
-        self._literal: dict[str, list[FunctionInfo]] = {}
-        self._patterns: list[tuple[Route, FunctionInfo]] = []
-        for function in functions:
-            self._add(f"{prefix}/{function.route.lstrip('/')}", function)
-        self._patterns.sort(key=lambda entry: entry[0].precedence)
+        self.refused: dict[str, str] = {}
+        self._routes: list[tuple[Route, FunctionInfo]] = []
+        for function in sorted(functions, key=lambda each: each.name.lower()):
+            if reason := self._conflict(function):
+                self.refused[function.name] = reason
+            else:
+                route = compile_route(f"{prefix}/{function.route.lstrip('/')}")
+                self._routes.append((route, function))
 
     def match(self, method: str, path: str) -> RouteMatch | None:
         """The function for a method and a decoded path, in any case and with any trailing slash."""
         path = path.rstrip("/")
-        for function in self._literal.get(path.lower(), ()):
-            if _answers(function, method):
-                return RouteMatch(function, {})
-        for route, function in self._patterns:
+        for route, function in self._routes:
             if _answers(function, method) and (values := route.parse(path)) is not None:
                 return RouteMatch(function, values)
         return None
 
-    def _add(self, template: str, function: FunctionInfo) -> None:
-        if "{" not in template:
-            key = "".join(f"/{segment}" for segment in _segments(template)).lower()
-            self._literal.setdefault(key, []).append(function)
-        else:
-            self._patterns.append((compile_route(template), function))
+    def _conflict(self, function: FunctionInfo) -> str | None:
+        # source: the Functions host's validation of HTTP functions.
+        route = _comparable(function)
+        if route.startswith(_RESERVED):
+            return "The specified route conflicts with one or more built in routes."
+        for _, other in self._routes:
+            if _comparable(other) == route and _share_a_method(function, other):
+                return (
+                    "The route specified conflicts with the route defined by function "
+                    f"'{other.name}'."
+                )
+        return None
 
 
 def compile_route(template: str) -> Route:
@@ -93,7 +104,7 @@ def compile_route(template: str) -> Route:
     Raises:
         ValueError: the template is not one ASP.NET would take; the message says why.
     """
-    pattern, precedence = "", []
+    pattern = ""
     parameters: list[Parameter] = []
     segments = _segments(template)
     for position, segment in enumerate(segments):
@@ -101,13 +112,20 @@ def compile_route(template: str) -> Route:
         if any(parameter.catch_all for parameter in found) and position < len(segments) - 1:
             raise ValueError(f"In the route {template!r} the catch-all must be the last segment.")
         pattern += _segment_pattern(segment, found, template)
-        precedence.append(_precedence(segment, found))
         parameters += found
-    return Route(re.compile(pattern, re.IGNORECASE), tuple(parameters), tuple(precedence))
+    return Route(re.compile(pattern, re.IGNORECASE), tuple(parameters))
 
 
 def _answers(function: FunctionInfo, method: str) -> bool:
     return not function.methods or method in function.methods
+
+
+def _share_a_method(one: FunctionInfo, other: FunctionInfo) -> bool:
+    return not one.methods or not other.methods or bool({*one.methods} & {*other.methods})
+
+
+def _comparable(function: FunctionInfo) -> str:
+    return function.route.strip("/").lower()
 
 
 def _segments(template: str) -> list[str]:
@@ -156,17 +174,6 @@ def _segment_pattern(segment: str, parameters: list[Parameter], template: str) -
     )
 
 
-def _precedence(segment: str, parameters: list[Parameter]) -> int:
-    if not parameters:
-        return _LITERAL
-    if not _PARAMETER.fullmatch(segment):
-        return _CONSTRAINED
-    (only,) = parameters
-    if only.catch_all:
-        return _CONSTRAINED_REST if only.constraints else _REST
-    return _CONSTRAINED if only.constraints else _PLAIN
-
-
 def _constraint(name: str, arguments: str, template: str) -> Callable[[str], bool]:
     make = _CONSTRAINTS.get(name.lower())
     if make is None:
@@ -179,6 +186,11 @@ def _constraint(name: str, arguments: str, template: str) -> Callable[[str], boo
         ) from error
 
 
+def _like(pattern: str) -> Callable[[str], Callable[[str], bool]]:
+    shape = re.compile(pattern, re.IGNORECASE | re.ASCII)
+    return lambda _arguments: lambda value: shape.fullmatch(value) is not None
+
+
 def _reads_as(read: Callable[[str], object]) -> Callable[[str], Callable[[str], bool]]:
     def holds(value: str) -> bool:
         try:
@@ -188,6 +200,11 @@ def _reads_as(read: Callable[[str], object]) -> Callable[[str], Callable[[str], 
         return True
 
     return lambda _arguments: holds
+
+
+def _names_a_file(value: str) -> bool:
+    _, dot, extension = value.rpartition("/")[2].rpartition(".")
+    return bool(dot and extension)
 
 
 def _whole_number(bits: int) -> Callable[[str], Callable[[str], bool]]:
@@ -220,14 +237,16 @@ def _between(
 _CONSTRAINTS: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
     "int": _whole_number(32),
     "long": _whole_number(64),
-    "bool": lambda _: lambda value: value.lower() in ("true", "false"),
-    "guid": _reads_as(uuid.UUID),
-    "alpha": lambda _: lambda value: value.isascii() and value.isalpha(),
-    "decimal": _reads_as(float),
-    "double": _reads_as(float),
-    "float": _reads_as(float),
+    "bool": _like("true|false"),
+    "guid": _like(_GUID),
+    "alpha": _like("[a-z]*"),
+    "decimal": _like(_DECIMAL),
+    "double": _like(_FLOAT),
+    "float": _like(_FLOAT),
     "datetime": _reads_as(datetime.fromisoformat),
     "required": lambda _: bool,
+    "file": lambda _: _names_a_file,
+    "nonfile": lambda _: lambda value: not _names_a_file(value),
     "length": lambda arguments: _between(len, arguments, lower=True, upper=True),
     "minlength": lambda arguments: _between(len, arguments, lower=True, upper=False),
     "maxlength": lambda arguments: _between(len, arguments, lower=False, upper=True),

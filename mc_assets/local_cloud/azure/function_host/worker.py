@@ -21,7 +21,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mc_assets.local_cloud.azure.function_host import indexing, invocation, protocol
+    from mc_assets.local_cloud.azure.function_host import (
+        function_folders,
+        indexing,
+        invocation,
+        protocol,
+    )
 
 _PACKAGES = Path(".python_packages", "lib", "site-packages")
 
@@ -53,7 +58,7 @@ class OwnLibraries:
 class Worker:
     """Reads invocations from the host and writes their results back, many at a time."""
 
-    def __init__(self, channel: socket.socket, root: str) -> None:
+    def __init__(self, channel: socket.socket, root: Path) -> None:
         self._channel = channel
         self._root = root
         self._writing = threading.Lock()
@@ -70,10 +75,13 @@ class Worker:
 
     def _index(self) -> dict[str, Any]:
         try:
-            _load_siblings("indexing", "invocation")
-            loaded = indexing.index(Path(self._root))
+            _load_siblings("function_folders", "indexing", "invocation")
+            found = indexing.registered(self._root) or function_folders.found(self._root)
+            loaded = [indexing.load(function, self._root) for function in found]
         except BaseException:  # noqa: BLE001 - whatever an app's import raises, SystemExit too, is its error
             return {"functions": [], "error": traceback.format_exc()}
+        if not loaded:
+            sys.stderr.write("[WARNING] There is no function in a function_app.py or a folder.\n")
         self._functions = {function.name: function for function in loaded}
         return {"functions": [function.info for function in loaded], "error": None}
 
@@ -93,7 +101,7 @@ class Worker:
     def _dispatch(self, frame: "protocol.Frame") -> None:
         function = self._functions[frame.head["function"]]
         try:
-            call = invocation.Invocation(function, frame.head, frame.body, self._root)
+            call = invocation.Invocation(function, frame.head, frame.body)
         except Exception:  # noqa: BLE001 - reported as the call's failure
             self._failed(frame.call, function.name)
             return
@@ -153,7 +161,7 @@ def main(arguments: Sequence[str]) -> None:
     sys.meta_path.append(OwnLibraries(library))
     _load_siblings("protocol")
     logging.basicConfig(format="[%(levelname)s] %(name)s: %(message)s", level=logging.INFO)
-    asyncio.run(Worker(channel, root).serve())
+    asyncio.run(Worker(channel, Path(root)).serve())
 
 
 def _load_siblings(*names: str) -> None:

@@ -22,7 +22,11 @@ _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
 class WorkerError(Exception):
-    """A worker could not be started, or the app in it could not be indexed; the text says why."""
+    """A worker could not be started; the text says why."""
+
+
+class AppNotIndexedError(WorkerError):
+    """The worker is well, the app is not: the text is the traceback of its import or indexing."""
 
 
 class WorkerDiedError(Exception):
@@ -213,7 +217,7 @@ class WorkerProcess:
                 f"({_exit_reason(self._process.returncode)})."
             ) from None
         if self.index["error"]:
-            raise WorkerError(self.index["error"])
+            raise AppNotIndexedError(self.index["error"])
 
     async def _watch_exit(self) -> None:
         code = await self._process.wait()

@@ -165,7 +165,7 @@ def _resource(request: Request, site: Document, info: FunctionInfo) -> Document:
                 "bindings": list(info.bindings),
             },
             "language": "python",
-            "isDisabled": False,
+            "isDisabled": info.is_disabled,
             "invoke_url_template": _invoke_url(request, site, info) if info.is_http else None,
             "test_data": "",
             "files": None,

@@ -68,6 +68,20 @@ async def put_settings(request: Request) -> Response:
     return JSONResponse(config_resource(site, "appsettings", settings))
 
 
+async def list_connection_strings(request: Request) -> Response:
+    return JSONResponse(config_resource(site_of(request), "connectionstrings", {}))
+
+
+async def put_connection_strings(request: Request) -> Response:
+    """Takes an empty set alone, as clients write it that copy a configuration to a slot."""
+    if (await json_body(request)).get("properties"):
+        message = (
+            "This cloud keeps no connection strings: use app settings, as functions read them."
+        )
+        raise ArmError(400, "BadRequest", message)
+    return await list_connection_strings(request)
+
+
 async def get_config(request: Request) -> Response:
     site = site_of(request)
     return JSONResponse(config_resource(site, "web", site_config(site)))
@@ -226,6 +240,8 @@ POLICIES = "/basicPublishingCredentialsPolicies"
 ROUTES = [
     *app_and_slot("/config/appsettings/list", list_settings, "POST"),
     *app_and_slot("/config/appsettings", put_settings, "PUT"),
+    *app_and_slot("/config/connectionstrings/list", list_connection_strings, "POST"),
+    *app_and_slot("/config/connectionstrings", put_connection_strings, "PUT"),
     *app_and_slot("/config/web", get_config),
     *app_and_slot("/config/web", put_config, "PUT", "PATCH"),
     *app_and_slot("/config/logs", get_logs),

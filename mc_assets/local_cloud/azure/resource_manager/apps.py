@@ -188,9 +188,10 @@ def site_resource(cloud: Cloud, site: Document) -> Document:
             "defaultHostName": host,
             "hostNames": [host],
             "enabledHostNames": [host, scm],
+            # The certificate of these names is the platform's; the state is of a user's own.
             "hostNameSslStates": [
-                {"name": host, "sslState": "SniEnabled", "hostType": "Standard"},
-                {"name": scm, "sslState": "SniEnabled", "hostType": "Repository"},
+                {"name": host, "sslState": "Disabled", "hostType": "Standard"},
+                {"name": scm, "sslState": "Disabled", "hostType": "Repository"},
             ],
             "repositorySiteName": scm_name(site),
             "serverFarmId": site["plan"],
@@ -205,9 +206,12 @@ def site_resource(cloud: Cloud, site: Document) -> Document:
 
 
 def _identity_part(cloud: Cloud, site: Document) -> Document:
-    if not site["identity"]:
+    identity = site["identity"]
+    if not identity:
         return {}
-    return {"identity": site["identity"] | {"tenantId": cloud.credentials.tenant_id}}
+    if "principalId" not in identity:
+        return {"identity": identity}
+    return {"identity": identity | {"tenantId": cloud.credentials.tenant_id}}
 
 
 async def _save_and_answer(request: Request, site: Document) -> Response:

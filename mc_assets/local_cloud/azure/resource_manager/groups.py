@@ -28,13 +28,15 @@ from mc_assets.local_cloud.store import Document
 
 RESOURCE_KINDS = (ACCOUNTS, PLANS, SITES)
 GROUP_NAME = re.compile(r"[\w().-]{0,89}[\w()-]")
-FILTER = re.compile(r"(resourceType|tagName|tagValue|name|location) eq '([^']*)'", re.IGNORECASE)
+FILTER = re.compile(
+    r"(resourceGroup|resourceType|tagName|tagValue|name|location) eq '([^']*)'", re.IGNORECASE
+)
 
 
 async def put_group(request: Request) -> Response:
     cloud, name = cloud_of(request), request.path_params["group"]
     body = await json_body(request)
-    location = short_name(body.get("location"))
+    location = short_name(body.get("location"), "LocationNotAvailableForResourceGroup")
     if not GROUP_NAME.fullmatch(name):
         raise ArmError(400, "InvalidResourceGroup", f"'{name}' is no name for a resource group.")
     key = group_id(cloud, name).lower()
@@ -142,6 +144,10 @@ def _summary(item: Document) -> Document:
     return {name: item[name] for name in names if name in item}
 
 
+def _group_of(item: Document) -> str:
+    return item["id"].split("/")[4].lower()
+
+
 def _filtered(found: list[Document], text: str) -> list[Document]:
     """Apply a $filter of `eq` terms joined by `and`; any other is refused rather than ignored."""
     terms = {name.lower(): value for name, value in FILTER.findall(text)}
@@ -155,6 +161,8 @@ def _matches(item: Document, terms: dict[str, str]) -> bool:
     if "tagname" in terms and terms["tagname"] not in tags:
         return False
     if "tagvalue" in terms and tags.get(terms.get("tagname", "")) != terms["tagvalue"]:
+        return False
+    if "resourcegroup" in terms and _group_of(item) != terms["resourcegroup"].lower():
         return False
     if "resourcetype" in terms and item["type"].lower() != terms["resourcetype"].lower():
         return False

@@ -48,18 +48,21 @@ def short_names() -> dict[str, str]:
     return dict(_BY_SHORT_NAME)
 
 
-def short_name(location: object) -> str:
+def short_name(location: object, refusal: str = "LocationNotAvailableForResourceType") -> str:
     """'UK West' or 'ukwest' -> 'ukwest'.
 
     Raises:
-        ArmError: 400, the location is missing or unknown.
+        ArmError: 400, the location is missing or unknown; the latter with the code `refusal`.
     """
     if not isinstance(location, str) or not location:
         raise ArmError(400, "LocationRequired", "The location property is required.")
     short = location.replace(" ", "").lower()
     if short not in _BY_SHORT_NAME:
-        message = f"The provided location '{location}' is not available for this subscription."
-        raise ArmError(400, "LocationNotAvailableForResourceType", message)
+        message = (
+            f"The provided location '{location}' is not available. "
+            f"List of available regions is '{','.join(_BY_SHORT_NAME)}'."
+        )
+        raise ArmError(400, refusal, message)
     return short
 
 

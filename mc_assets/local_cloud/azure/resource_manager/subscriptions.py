@@ -21,6 +21,16 @@ RESOURCE_TYPES = {
     "Microsoft.Storage": ("storageAccounts",),
     "Microsoft.Web": ("sites", "sites/slots", "serverFarms"),
 }
+# Newest first. Tools that know a resource by its id alone choose from these; any other is answered
+# all the same.
+API_VERSIONS = {
+    "Microsoft.Resources": ["2025-04-01", "2024-11-01"],
+    "Microsoft.Storage": ["2025-08-01", "2024-01-01"],
+    "Microsoft.Web": ["2025-05-01", "2024-11-01"],
+}
+# Tools reach an account's blobs at ACCOUNT.blob.SUFFIX. There are none here, and a name that
+# can never be found says so in whatever error they print.
+STORAGE_SUFFIX = "no-storage-data-plane.invalid"
 
 
 async def list_subscriptions(request: Request) -> Response:
@@ -99,8 +109,9 @@ def _provider(cloud: Cloud, namespace: str) -> Document:
         message = f"The resource namespace '{namespace}' is invalid."
         raise ArmError(404, "InvalidResourceNamespace", message)
     state = cloud.store.get(PROVIDERS, name.lower()) or {"registrationState": "Registered"}
+    regions = list(short_names().values())
     types = [
-        {"resourceType": kind, "locations": list(short_names().values())}
+        {"resourceType": kind, "locations": regions, "apiVersions": API_VERSIONS[name]}
         for kind in RESOURCE_TYPES[name]
     ]
     return {
@@ -138,7 +149,7 @@ def _endpoints(cloud: Cloud) -> Document:
         "gallery": f"{cloud.url}/",
         "batch": f"{cloud.url}/",
         "sqlManagement": f"{cloud.url}/",
-        "suffixes": {"storage": cloud.url.removeprefix("https://")},
+        "suffixes": {"storage": STORAGE_SUFFIX},
     }
 
 

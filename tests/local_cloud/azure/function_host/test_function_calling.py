@@ -119,6 +119,14 @@ def fed(req: func.HttpRequest, blob: func.InputStream) -> str:
     return "never"
 
 
+@app.route(route="queued")
+@app.queue_output(arg_name="queue", queue_name="q", connection="AzureWebJobsStorage")
+def queued(req: func.HttpRequest, queue: func.Out[str]) -> str:
+    if "message" in req.params:
+        queue.set(req.params["message"])
+    return "answered"
+
+
 @app.timer_trigger(schedule="0 0 * * * *", arg_name="timer")
 def ticks(timer: func.TimerRequest) -> None:
     pass
@@ -148,14 +156,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_request(app: Served) -> None:
     answer = app.call(
-        "/api/request/a%20b?x=1&x=2&y=%C3%A9&empty=",
+        "/api/request/a%20b?x=1&X=2&y=%C3%A9&empty=",
         "PUT",
         data=b"\x00\xff",
         headers={"X-Mixed": "Case", "traceparent": "00-1-2-01", "content-type": "image/png"},
     )
     seen = answer.json()
     assert seen["method"] == "PUT"
-    assert seen["url"] == f"{app.url}/api/request/a%20b?x=1&x=2&y=%C3%A9&empty="
+    assert seen["url"] == f"{app.url}/api/request/a%20b?x=1&X=2&y=%C3%A9&empty="
     assert seen["params"] == {"x": "1,2", "y": "é"}
     assert seen["headers"]["x-mixed"] == "Case"
     assert seen["headers"]["content-type"] == "image/png"
@@ -236,6 +244,7 @@ def test_every_cookie_has_its_header(app: Served) -> None:
         ("exits", "SystemExit: 3"),
         ("result/none", "not NoneType"),
         ("fed", "['blob'] of fed are not served here"),
+        ("queued?message=m", "['queue'] of queued are not served here"),
     ],
 )
 def test_a_failing_function_answers_500_and_its_traceback_is_logged(
@@ -275,6 +284,7 @@ def test_out_binding_and_blueprint(app: Served) -> None:
     answer = app.call("/api/out")
     assert (answer.status_code, answer.text) == (203, "through out")
     assert app.call("/api/from-blueprint").text == "blueprint"
+    assert app.call("/api/queued").text == "answered"
 
 
 def test_head_has_the_headers_of_get_and_no_body(app: Served) -> None:
@@ -299,6 +309,7 @@ def test_the_index_tells_what_was_found(app: Served) -> None:
     assert json.dumps(functions["as_json"].bindings)
     assert not functions["ticks"].is_http
     assert app.call("/api/ticks").status_code == 404
+    assert "The 'ticks' function is listed but never called" in app.log()
 
 
 @pytest.mark.parametrize("kind", ["Asgi", "Wsgi"])

@@ -2,10 +2,12 @@
 
 import http.client
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import pytest
-from function_host_serving import KEYS, Served
+import requests
+from function_host_serving import KEYS, Served, eventually
 
 from mc_assets.local_cloud.azure.function_host import AppKeys
 
@@ -72,6 +74,13 @@ def test_the_key_may_be_in_the_query_but_the_header_wins(app: Served) -> None:
     assert app.call("/api/echo?code=").status_code == 401
     assert app.call("/api/echo?code=echo-key", headers=wrong).status_code == 401
     assert app.call("/api/echo?code=wrong", headers=right).status_code == 200
+    empty = {"x-functions-key": ""}
+    assert app.call("/api/echo?code=echo-key", headers=empty).status_code == 401
+
+
+def test_of_several_keys_in_a_query_the_first_counts(app: Served) -> None:
+    assert app.call("/api/echo?Code=echo-key&code=wrong").status_code == 200
+    assert app.call("/api/echo?code=wrong&code=echo-key").status_code == 401
 
 
 def test_new_keys_hold_from_the_next_request_on(app: Served) -> None:
@@ -95,13 +104,69 @@ def test_without_keys_nothing_opens(served: Served, write_app: WriteApp) -> None
     assert served.call("/admin/functions", headers={"x-functions-key": ""}).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/nothing", "/echo", "/API/echo/more"])
+@pytest.mark.parametrize("path", ["/api", "/api/nothing", "/echo", "/API/echo/more"])
 def test_unknown_paths(app: Served, path: str) -> None:
     assert app.call(path).status_code == 404
 
 
 def test_paths_in_any_case(app: Served) -> None:
     assert app.call("/API/Open/").status_code == 200
+
+
+def test_an_encoded_slash_stays_within_its_segment(served: Served, write_app: WriteApp) -> None:
+    served.activate(
+        write_app("""
+        @app.route(route="{x}/{y}")
+        def f(req) -> str: return str(dict(req.route_params))
+    """)
+    )
+    assert served.call("/api/a%2fb/c%20d").text == "{'x': 'a%2Fb', 'y': 'c d'}"
+
+
+def test_the_homepage(served: Served, write_app: WriteApp) -> None:
+    def shown() -> tuple[int, str | None]:
+        answer = served.call("/")
+        return answer.status_code, answer.headers.get("content-type")
+
+    assert shown() == (200, "text/html")
+    root = write_app('@app.route(route="f")\ndef f(req) -> str: return ""')
+    served.activate(root)
+    assert shown() == (200, "text/html")
+    served.activate(root, AzureWebJobsDisableHomepage="true")
+    assert shown() == (204, None)
+
+
+def test_as_many_requests_as_host_json_allows(served: Served, write_app: WriteApp) -> None:
+    limits = '{"extensions": {"http": {"maxConcurrentRequests": 2, "maxOutstandingRequests": 3}}}'
+    root = write_app(
+        """
+        import os, time
+
+        @app.route()
+        def hold(req) -> str:
+            name = req.params["name"]
+            print("holding", name)
+            while not os.path.exists(req.params["until"]): time.sleep(0.01)
+            return name
+        """,
+        host_dot_json=limits,
+    )
+    served.activate(root)
+    gate = root / "gate"
+
+    def hold(name: str) -> requests.Response:
+        return requests.get(f"{served.url}/api/hold?name={name}&until={gate}", timeout=60)
+
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(hold, name) for name in "abcd"]
+        first = next(as_completed(sent)).result()
+        assert (first.status_code, first.content) == (429, b"")
+        eventually(lambda: served.log().count("holding") == 2, "two run, the third waits")
+        assert served.call("/admin/host/ping").status_code == 200
+        gate.touch()
+        assert sorted(each.result().status_code for each in sent) == [200, 200, 200, 429]
+    assert hold("e").text == "e"
+    assert "limit of 3 outstanding requests" in served.log()
 
 
 def test_bodies_over_the_limit(app: Served) -> None:
@@ -139,6 +204,13 @@ def test_a_client_that_leaves_early_disturbs_nobody(app: Served) -> None:
 def test_admin_endpoints(app: Served, path: str, key: str | None, status: int) -> None:
     headers = {} if key is None else {"x-functions-key": key}
     assert app.call(path, headers=headers).status_code == status
+
+
+def test_nothing_is_run_by_way_of_admin(app: Served) -> None:
+    master = {"x-functions-key": "master-key"}
+    answer = app.call("/admin/functions/echo", "POST", json={"input": ""}, headers=master)
+    assert answer.status_code == 501
+    assert "runs no function on demand" in answer.text
 
 
 def test_admin_documents(app: Served) -> None:

@@ -22,24 +22,31 @@ def test_defaults(tmp_path: Path) -> None:
         function_timeout=1800,
         body_limit=104_857_600,
         process_count=1,
+        most_concurrent=None,
+        most_outstanding=None,
         disabled=frozenset(),
+        has_homepage=True,
     )
 
 
 def test_values(tmp_path: Path) -> None:
-    text = '{"functionTimeout": "1.00:05:01", "extensions": {"http": {"routePrefix": "/v1/"}}}'
+    http = '{"routePrefix": "/v1/", "maxConcurrentRequests": 3, "maxOutstandingRequests": 5}'
+    text = f'{{"functionTimeout": "1.00:05:01", "extensions": {{"http": {http}}}}}'
     settings = {
         "FUNCTIONS_WORKER_PROCESS_COUNT": "40",
         "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "10",
         "AzureWebJobs.Echo.Disabled": "true",
         "AzureWebJobs_other_Disabled": "1",
         "AzureWebJobs.on.Disabled": "false",
+        "AzureWebJobsDisableHomepage": "True",
     }
     loaded = load(tmp_path, text, **settings)
     assert loaded.route_prefix == "v1"
     assert loaded.function_timeout == 86_400 + 301
     assert loaded.process_count == 10
     assert loaded.body_limit == 10
+    assert (loaded.most_concurrent, loaded.most_outstanding) == (3, 5)
+    assert not loaded.has_homepage
     assert loaded.disabled == {"echo", "other"}
 
 
@@ -59,6 +66,8 @@ def test_timeouts(tmp_path: Path, text: str, timeout: float | None) -> None:
         ('{"functionTimeout": "soon"}', {}, "functionTimeout"),
         ('{"extensions": {"http": {"routePrefix": 3}}}', {}, "routePrefix"),
         ('{"extensions": "none"}', {}, "extensions"),
+        ('{"extensions": {"http": {"maxOutstandingRequests": 0}}}', {}, "maxOutstandingRequests"),
+        ('{"extensions": {"http": {"maxConcurrentRequests": "9"}}}', {}, "maxConcurrentRequests"),
         ("{}", {"FUNCTIONS_WORKER_PROCESS_COUNT": "0"}, "FUNCTIONS_WORKER_PROCESS_COUNT"),
         ("{}", {"FUNCTIONS_WORKER_PROCESS_COUNT": "two"}, "FUNCTIONS_WORKER_PROCESS_COUNT"),
     ],

@@ -1,5 +1,6 @@
 """Which apps are indexed, and what is said about those that are not."""
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,6 @@ WriteApp = Callable[..., Path]
         ("import not_a_module", "No module named 'not_a_module'"),
         ("def broken(:", "SyntaxError"),
         ("raise SystemExit('no model')", "SystemExit: no model"),
-        ("import os; os._exit(7)", "exit code 7"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
         ("app = None", "defines no top-level function apps"),
         ("second = func.FunctionApp()", "defines 2 top-level function apps"),
         (
@@ -105,12 +104,34 @@ def test_an_app_that_cannot_be_indexed_has_no_functions(
     assert reason in served.log()
     assert served.call("/api/f").status_code == 404
     status = served.call("/admin/host/status", headers={"x-functions-key": "master-key"}).json()
-    assert status["errors"] == [index.error]
+    assert (status["state"], status["errors"]) == ("Running", [index.error])
+
+
+@pytest.mark.parametrize(
+    ("source", "host_json", "reason"),
+    [
+        ("import os; os._exit(7)", "{}", "exit code 7"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "{}", "signal SIGKILL"),
+        ("", '{"functionTimeout": "soon"}', "functionTimeout"),
+    ],
+)
+def test_a_host_that_cannot_start_answers_503(
+    served: Served, write_app: WriteApp, source: str, host_json: str, reason: str
+) -> None:
+    index = served.activate(write_app(source, host_dot_json=host_json))
+    assert index.error is not None
+    assert reason in index.error
+    for path in ("/api/f", "/"):
+        answer = served.call(path)
+        assert (answer.status_code, answer.text) == (503, "Function host is not running.")
+    status = served.call("/admin/host/status", headers={"x-functions-key": "master-key"}).json()
+    assert (status["state"], status["errors"]) == ("Error", [index.error])
 
 
 def test_a_folder_without_an_entry_script_has_no_functions(served: Served, tmp_path: Path) -> None:
     index = served.activate(tmp_path)
     assert (index.functions, index.error) == ((), None)
+    assert "no function in a function_app.py or a folder" in served.log()
 
 
 def test_an_import_that_hangs_is_given_up(
@@ -149,7 +170,9 @@ def test_the_entry_script_may_have_another_name(served: Served, write_app: Write
     assert served.call("/api/named").text == "other_app"
 
 
-def test_disabled_functions_are_not_served(served: Served, write_app: WriteApp) -> None:
+def test_disabled_functions_open_to_the_master_key_alone(
+    served: Served, write_app: WriteApp
+) -> None:
     root = write_app("""
         @app.route()
         def on(req) -> str: return "on"
@@ -160,3 +183,99 @@ def test_disabled_functions_are_not_served(served: Served, write_app: WriteApp) 
     assert [function.name for function in index.functions] == ["on", "off"]
     assert served.call("/api/on").text == "on"
     assert served.call("/api/off").status_code == 404
+    assert served.call("/api/off?code=host-key").status_code == 404
+    assert served.call("/api/off?code=master-key").text == "off"
+
+
+def test_a_function_whose_route_is_taken_is_in_error_and_the_others_go_on(
+    served: Served, write_app: WriteApp
+) -> None:
+    root = write_app("""
+        @app.route(route="x")
+        def one(req) -> str: return "one"
+        @app.route(route="x")
+        def two(req) -> str: return "two"
+    """)
+    assert served.activate(root).error is None
+    assert served.call("/api/x").text == "one"
+    assert "The 'two' function is in error: The route specified conflicts" in served.log()
+
+
+def test_functions_in_folders(served: Served, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "shared/texts.py": "GREETING = 'hello'",
+            "Greet/function.json": function_json(
+                '{"name": "$return", "type": "http", "direction": "out"}',
+                '"route": "greet/{name}", "methods": ["get"]',
+            ),
+            "Greet/__init__.py": """
+                import azure.functions as func
+                from ..shared import texts
+                from . import polite
+
+                def main(req: func.HttpRequest, context: func.Context) -> str:
+                    folder = context.function_directory.rpartition("/")[2]
+                    return f"{texts.GREETING} {polite.title(req.route_params['name'])} {folder}"
+            """,
+            "Greet/polite.py": "title = str.title",
+            "store/function.json": function_json(
+                '{"name": "answer", "type": "http", "direction": "out"}',
+                script='"scriptFile": "store.py", "entryPoint": "keep", ',
+            ),
+            "store/store.py": """
+                import azure.functions as func
+                from __app__.shared import texts
+
+                async def keep(req: func.HttpRequest, answer: func.Out[func.HttpResponse]) -> None:
+                    answer.set(func.HttpResponse(texts.GREETING, status_code=202))
+            """,
+        },
+    )
+    index = served.activate(tmp_path)
+    assert index.error is None
+    assert [function.name for function in index.functions] == ["Greet", "store"]
+    assert served.call("/api/greet/ada").text == "hello Ada Greet"
+    assert served.call("/api/greet/ada", "POST").status_code == 404
+    assert served.call("/api/store").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"f/function.json": "{"}, "f/function.json is not valid JSON"),
+        ({"f/function.json": "{}"}, "names no Python script"),
+        (
+            {"f/function.json": '{"scriptFile": "__init__.py"}', "f/__init__.py": "import gone"},
+            "No module named 'gone'",
+        ),
+        (
+            {"f/function.json": '{"scriptFile": "__init__.py"}', "f/__init__.py": ""},
+            "f/function.json leads to no function: __init__.py does not define main()",
+        ),
+    ],
+)
+def test_folders_that_lead_to_no_function(
+    served: Served, tmp_path: Path, files: dict[str, str], reason: str
+) -> None:
+    write(tmp_path, files)
+    index = served.activate(tmp_path)
+    assert index.error is not None
+    assert reason in index.error
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+
+def function_json(
+    output: str, trigger: str = '"methods": []', script: str = '"scriptFile": "__init__.py", '
+) -> str:
+    return (
+        f'{{{script} "bindings": [{{"type": "httpTrigger", "direction": "in", "name": "req", '
+        f'"authLevel": "anonymous", {trigger}}}, {output}]}}'
+    )

@@ -44,7 +44,18 @@ def found(table: RouteTable, method: str, path: str) -> tuple[str, dict[str, str
         ("{x:bool}", "/True", {"x": "True"}),
         ("{x:guid}", "/not-a-guid", None),
         ("{x:guid}", "/7d444840-9dc0-11d1-b245-5ffdce74fad2", ...),
+        ("{x:guid}", "/{7D4448409dc011d1b2455ffdce74fad2}", None),
+        ("{x:guid}", "/7D4448409dc011d1b2455ffdce74fad2", ...),
         ("{x:double}", "/1.5", {"x": "1.5"}),
+        ("{x:double}", "/1.5e-3", {"x": "1.5e-3"}),
+        ("{x:double}", "/1_000", None),
+        ("{x:decimal}", "/-.5", {"x": "-.5"}),
+        ("{x:decimal}", "/1e5", None),
+        ("{x:file}", "/model.onnx", {"x": "model.onnx"}),
+        ("{x:file}", "/model.", None),
+        ("{x:nonfile}", "/model", {"x": "model"}),
+        ("{x:nonfile}", "/model.onnx", None),
+        ("{*x:nonfile}", "/v1.0/model", {"x": "v1.0/model"}),
         ("{x:datetime}", "/2026-11-23", {"x": "2026-11-23"}),
         (r"{x:regex(^\d{{2}}$)}", "/12", {"x": "12"}),
         (r"{x:regex(^\d{{2}}$)}", "/123", None),
@@ -65,21 +76,38 @@ def test_template(template: str, path: str, parameters: dict[str, str] | None) -
         assert match == (None if parameters is None else ("f", parameters))
 
 
-def test_the_more_specific_route_wins() -> None:
+def test_of_several_functions_that_match_the_first_by_name_answers() -> None:
     table = RouteTable(
         "api",
         [
-            function("rest", "{*rest}"),
-            function("any", "items/{id}"),
+            function("zoo", "items/new"),
             function("number", "items/{id:int}"),
-            function("new", "items/new"),
+            function("Old", "items/{id}"),
         ],
     )
-    assert found(table, "GET", "/api/items/new") == ("new", {})
     assert found(table, "GET", "/api/items/7") == ("number", {"id": "7"})
-    assert found(table, "GET", "/api/items/x") == ("any", {"id": "x"})
-    assert found(table, "GET", "/api/else/where") == ("rest", {"rest": "else/where"})
+    assert found(table, "GET", "/api/items/x") == ("Old", {"id": "x"})
+    assert found(table, "GET", "/api/items/new") == ("Old", {"id": "new"})
     assert found(table, "GET", "/other") is None
+
+
+def test_functions_that_cannot_have_their_route_are_refused() -> None:
+    table = RouteTable(
+        "api",
+        [
+            function("c", "/ITEMS/", "POST", "PUT"),
+            function("b", "items", "PUT"),
+            function("a", "items", "GET"),
+            function("d", "admin/x"),
+        ],
+    )
+    assert found(table, "PUT", "/api/items") == ("b", {})
+    assert found(table, "POST", "/api/items") is None
+    assert found(table, "GET", "/api/admin/x") is None
+    assert table.refused == {
+        "c": "The route specified conflicts with the route defined by function 'b'.",
+        "d": "The specified route conflicts with one or more built in routes.",
+    }
 
 
 def test_the_method_chooses_between_functions_of_one_route() -> None:

@@ -1,0 +1,2 @@
+def quote(author: str) -> str:
+    return f"{author.title()}: less is more"
