@@ -12,6 +12,7 @@ from typing import Any
 
 # What EnvironmentVariables, hyperparameters and names may be; source: botocore's sagemaker model.
 JOB_NAME_LIMIT = 63
+CODE_CHANNEL = "code"
 CODE_SUFFIXES = frozenset({".py", ".txt", ".sh", ".json", ".yaml"})
 METRIC_DEFINITIONS = [
     {"Name": name, "Regex": rf"{name}=([0-9.eE+-]+)"}
@@ -121,6 +122,10 @@ def training_job_request(
     `checkpoint_uri`, used with spot, must be this training's own: what lies there is resumed.
     The `sagemaker_*` hyperparameters are how the images' own `train` command finds the code.
     """
+    if settings.network_isolation:
+        # Nothing in the container reaches S3 then, so SageMaker itself brings the code.
+        channels = {**channels, CODE_CHANNEL: source_uri}
+        source_uri = f"/opt/ml/input/data/{CODE_CHANNEL}/{source_uri.rpartition('/')[2]}"
     toolkit = {
         "sagemaker_program": "train.py",
         "sagemaker_submit_directory": source_uri,

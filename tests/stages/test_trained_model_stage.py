@@ -50,3 +50,11 @@ def test_a_script_that_saves_nothing_is_caught(hand: ByHand, tmp_path: Path) -> 
     ran = graph.materialise("trained_model")
     assert not ran.success
     assert "trained_model archive_contents" in ran.failed_checks
+
+
+def test_a_job_without_a_network_gets_its_code_all_the_same(hand: ByHand, tmp_path: Path) -> None:
+    save = "import os, pathlib\npathlib.Path(os.environ['SM_MODEL_DIR'], 'model').touch()\n"
+    (tmp_path / "train.py").write_text(save)
+    training = {"code": str(tmp_path), "network_isolation": True}
+    ran = Graph.quick(hand.graph.name, training=training).materialise("trained_model")
+    assert ran.metadata("trained_model", "job") == "trained"
