@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from mc_assets.local_cloud.sagemaker_defaults import write_sagemaker_defaults
 from mc_assets.local_cloud.settings import (
     BUCKET,
     REGION,
@@ -148,6 +149,7 @@ def reset(settings: LocalSettings) -> None:
 def environment(settings: LocalSettings) -> dict[str, str | None]:
     """The variables that point any AWS or Azure client here; None means: must not be set."""
     credentials = load_credentials(settings.state)
+    sagemaker_defaults = str(write_sagemaker_defaults(settings.state))
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     no_proxy = ",".join(dict.fromkeys([*filter(None, exempt.split(",")), "127.0.0.1"]))
     return {
@@ -156,6 +158,11 @@ def environment(settings: LocalSettings) -> dict[str, str | None]:
         "AWS_SECRET_ACCESS_KEY": credentials.aws_secret_access_key,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
+        # Said and not only left unsaid: the user's configuration file may ask for the opposite.
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+        # The SageMaker SDK's own: the user's defaults may name roles and keys of a real account.
+        "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": sagemaker_defaults,
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": sagemaker_defaults,
         **dict.fromkeys(_misleading(os.environ)),
         "MC_BUCKET": BUCKET,
         "MC_SAGEMAKER_ROLE_ARN": ROLE_ARN,
@@ -183,8 +190,9 @@ def _misleading(environ: Mapping[str, str]) -> list[str]:
     return [
         *endpoints,
         "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
         "AWS_SESSION_TOKEN",
-        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        "AWS_SECURITY_TOKEN",
         "AZURE_CLIENT_CERTIFICATE_PATH",
         "AZURE_TOKEN_CREDENTIALS",
     ]

@@ -57,5 +57,6 @@ def pytest_terminal_summary(
     if commands:
         terminalreporter.section("commands of other people's clients")
     for ran in commands:
-        shown = ran.command if len(ran.command) <= 150 else f"{ran.command[:147]}..."
+        line = " ".join(ran.command.split())
+        shown = line if len(line) <= 150 else f"{line[:147]}..."
         terminalreporter.line(f"exit {ran.exit_code:>3}  {ran.seconds:6.1f} s  $ {shown}")

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from mc_assets.local_cloud.aws import transfer
-from mc_assets.local_cloud.aws.container import (
-    Command,
-    Container,
-    requirements_command,
-    training_command,
-)
+from mc_assets.local_cloud.aws.container import Container
 from mc_assets.local_cloud.aws.errors import TrainingFailure, internal_error
 from mc_assets.local_cloud.aws.job_book import JobBook
 from mc_assets.local_cloud.aws.job_logs import JobLog
 from mc_assets.local_cloud.aws.metrics import MetricReader
 from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
+from mc_assets.local_cloud.aws.training_command import (
+    Command,
+    requirements_command,
+    training_command,
+)
 from mc_assets.local_cloud.aws.training_job import FAILURE_REASON_LIMIT, TrainingJob
 from mc_assets.local_cloud.aws.training_process import TrainingProcess
 
@@ -93,7 +93,7 @@ class Attempt:
             transfer.require_bucket(s3, uri)
             transfer.fetch_prefix(s3, f"{uri.rstrip('/')}/", folder)
             self._checkpoints = transfer.CheckpointSync(s3, folder, uri)
-        if request["AlgorithmSpecification"].get("ContainerEntrypoint"):
+        if self.job.has_entrypoint:
             self.container.rewrite_drivers()
         else:
             transfer.fetch_code(s3, self.job, self.container)
@@ -111,7 +111,7 @@ class Attempt:
             code, last_line = self._supervise(command)
             if code != 0 and not (self.stop.is_set() or self._overdue):
                 self._upload_output()
-                raise TrainingFailure(_algorithm_error(self.container, code, last_line))
+                raise TrainingFailure(_algorithm_error(self.container, command, code, last_line))
         return code
 
     def _supervise(self, command: Command) -> tuple[int, str]:
@@ -189,10 +189,28 @@ def failure_end(reason: str) -> End:
     return lambda job: job.failed(reason, time.time())
 
 
-def _algorithm_error(container: Container, code: int, last_line: str) -> str:
-    """The failure file if the script wrote one, else the last thing it said."""
-    told = last_line
+def _algorithm_error(container: Container, command: Command, code: int, last_line: str) -> str:
+    """What the container left: the failure file if the script wrote one, else its last words."""
     if container.failure.is_file():
         told = container.failure.read_text(errors="replace").strip() or last_line
-    suffix = f", exit code: {code}"
+    elif command.toolkit_error:
+        told = _toolkit_words(command, code, last_line)
+    else:
+        told = last_line
+    suffix = f", exit code: {_container_code(command, code)}"
     return f"AlgorithmError: {told}"[: FAILURE_REASON_LIMIT - len(suffix)] + suffix
+
+
+def _toolkit_words(command: Command, code: int, last_line: str) -> str:
+    """The failure file of the images' toolkit, which has caught what the script said last."""
+    return (
+        f'{command.toolkit_error}:\nExitCode {code}\nErrorMessage "{last_line}"\n'
+        f'Command "{" ".join(command.argv)}"'
+    )
+
+
+def _container_code(command: Command, code: int) -> int:
+    """The toolkit ends with 1, however its script did; a shell tells a signal as 128 and more."""
+    if command.toolkit_error:
+        return 1
+    return code if code >= 0 else 128 - code

@@ -1,6 +1,8 @@
-"""The front door: each request goes to the training service, to the S3 mirror, or to moto."""
+"""The front door: each request goes to the training service, to the S3 mirror, or to moto.
 
-import io
+A request's body lies whole in memory, so that whoever has read it can rewind it for the next.
+"""
+
 import json
 import logging
 import re
@@ -12,6 +14,7 @@ from uuid import uuid4
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from werkzeug.wrappers import Request, Response
 
+from mc_assets.local_cloud.aws.cloudwatch_logs import FILTER_TARGET, name_streams
 from mc_assets.local_cloud.aws.errors import AwsError
 from mc_assets.local_cloud.aws.iam import simulate_principal_policy
 from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
@@ -42,7 +45,7 @@ class Front:
         self._health = health
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        request = _whole(environ)
+        request = Request(environ, populate_request=False)
         answer = self._answer(request) or self._application(request)
         return answer(environ, start_response)
 
@@ -56,6 +59,8 @@ class Front:
         if request.path == "/" and b"Action=SimulatePrincipalPolicy&" in request.get_data():
             return simulate_principal_policy(dict(parse_qsl(request.get_data(as_text=True))))
         _rewind(request)
+        if target == FILTER_TARGET:
+            name_streams(request, _region(request))
         return None
 
     def _application(self, request: Request) -> Any:
@@ -72,14 +77,6 @@ class Front:
             logger.info("%s refused: %s", operation, error.message)
             return _json({"__type": error.code, "message": error.message}, error.status)
         return _json(answer, 200)
-
-
-def _whole(environ: dict[str, Any]) -> Request:
-    """The request with its body read, so that a slow client keeps nothing waiting but itself."""
-    body = Request(environ, populate_request=False).get_data()
-    environ["wsgi.input"] = io.BytesIO(body)
-    environ["CONTENT_LENGTH"] = str(len(body))
-    return Request(environ, populate_request=False)
 
 
 def _rewind(request: Request) -> None:

@@ -46,8 +46,8 @@ class JobBook:
             if job.name in self._jobs:
                 raise AwsError(
                     "ResourceInUse",
-                    f"A training job of this name already exists ({self._jobs[job.name].arn}); "
-                    f"names are unique within an account and region.",
+                    f"Training job names must be unique within an AWS account and region, and a "
+                    f"training job with this name already exists ({self._jobs[job.name].arn})",
                 )
             self._write(job)
             self._jobs[job.name] = job

@@ -52,7 +52,7 @@ class S3Mirror:
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         request = Request(environ, populate_request=False)
         if request.method in {"GET", "HEAD", "OPTIONS"}:
-            return self._moto(environ, start_response)
+            return self._read(request)(environ, start_response)
         try:
             response = self._change(request)
         except OSError as error:
@@ -102,6 +102,11 @@ class S3Mirror:
             with path.open("rb") as stream:
                 written = self._files.write_object(bucket, document, stream)
             _install(held, written, self._files.body(bucket, written))
+
+    def _read(self, request: Request) -> Response:
+        # Alone: moto walks its dictionaries, and a change may take a body's file away.
+        with self._lock:
+            return Response.from_app(self._moto, request.environ, buffered=True)
 
     def _change(self, request: Request) -> Response:
         bucket, key = _address(request)

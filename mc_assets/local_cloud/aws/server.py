@@ -6,26 +6,26 @@ import os
 import signal
 import socket
 import tempfile
-import threading
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
-from werkzeug.serving import make_server
+import uvicorn
+from moto.core.model_instances import model_data
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from mc_assets.local_cloud.aws.attempt import Surroundings
 from mc_assets.local_cloud.aws.executor import Executor
 from mc_assets.local_cloud.aws.front import Front
 from mc_assets.local_cloud.aws.iam import ensure_role
 from mc_assets.local_cloud.aws.job_book import JobBook
+from mc_assets.local_cloud.aws.memory import return_large_buffers
 from mc_assets.local_cloud.aws.s3_files import S3Files
 from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
 from mc_assets.local_cloud.aws.training_service import TrainingService
+from mc_assets.local_cloud.aws.wsgi import WsgiBridge
 from mc_assets.local_cloud.settings import (
     BUCKET,
     Credentials,
@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _SPOOL_BYTES = 1 << 20
+# Long enough for a client that waits between two requests, as one that polls a job does.
+_KEEP_ALIVE_S = 60
+_GRACE_S = 5
 
 
 def serve(state: Path, port: int) -> None:
@@ -46,6 +49,7 @@ def serve(state: Path, port: int) -> None:
     Raises:
         LocalCloudError: the port is taken, the state folder is in use or from a newer release.
     """
+    return_large_buffers()
     open_state(state)
     credentials = load_credentials(state)
     grace = _stop_grace(os.environ)
@@ -54,15 +58,15 @@ def serve(state: Path, port: int) -> None:
     listener = _bind(port)
     _spool_to_disk(folder / "tmp")
     book = JobBook(folder / "jobs.sqlite")
-    moto = DomainDispatcherApplication(create_backend_app)
-    s3 = S3Mirror(create_backend_app("s3"), S3Files(folder / "s3"))
+    moto = DomainDispatcherApplication(moto_application)
+    s3 = S3Mirror(moto_application("s3"), S3Files(folder / "s3"))
     cloud = _client_environment(credentials, port)
     executor = Executor(folder, Surroundings(book, s3, cloud, grace))
     s3.ensure_bucket(BUCKET)
     ensure_role()
     executor.recover()
     health = {"service": "aws", "state": str(state), "pid": os.getpid(), "version": 1}
-    front = Front(moto, s3, TrainingService(book, executor), health)
+    front = Front(moto, s3, TrainingService(book, executor, s3), health)
     try:
         _listen(listener, front)
     finally:
@@ -71,32 +75,52 @@ def serve(state: Path, port: int) -> None:
         lock.close()
 
 
-class _QuietHandler(MotoRequestHandler):
-    """moto's handler, with its access log turned down."""
+def moto_application(service: Any) -> Any:
+    """moto's application of a service, which keeps nothing of a request that it has answered."""
+    application = create_backend_app(service)
+    # In debug mode every request refers to itself, and its body stays until a garbage collection.
+    application.debug = False
+    # The mirror has to hear of a full disk.
+    application.config["PROPAGATE_EXCEPTIONS"] = True
+    _forget_instances()
+    return application
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        logger.debug("%s %s %s", self.requestline, code, size)
+
+def _forget_instances() -> None:
+    """Keep moto from remembering every object ever made, for a reset that never comes here."""
+    for models in model_data.values():
+        model: Any
+        for model in models.values():
+            model.instances_tracked = deque(maxlen=0)
+
+
+class _Server(uvicorn.Server):
+    """Ends when it is told to, and returns: uvicorn's own would raise the signal once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        signal.signal(signal.SIGINT, self.handle_exit)
+        yield
 
 
 def _listen(listener: socket.socket, front: Front) -> None:
-    server = make_server(
-        _HOST,
-        listener.getsockname()[1],
-        front,
-        threaded=True,
-        request_handler=_QuietHandler,
-        fd=listener.fileno(),
+    config = uvicorn.Config(
+        WsgiBridge(front),
+        http="httptools",
+        interface="asgi3",
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
     )
-
-    def stop(_number: int, _frame: Any) -> None:
-        # shutdown waits for the loop that this very thread runs.
-        threading.Thread(target=server.shutdown).start()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
     logger.info("The local AWS answers on http://%s:%d.", *listener.getsockname())
-    server.serve_forever()
-    server.server_close()
+    _Server(config).run(sockets=[listener])
 
 
 def _bind(port: int) -> socket.socket:

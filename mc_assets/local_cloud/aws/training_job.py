@@ -99,6 +99,11 @@ class TrainingJob:
         return stopping.get("MaxRuntimeInSeconds", _DEFAULT_MAX_RUNTIME)
 
     @property
+    def has_entrypoint(self) -> bool:
+        """Whether the request names the container's command; else the image's toolkit runs."""
+        return bool(self.request["AlgorithmSpecification"].get("ContainerEntrypoint"))
+
+    @property
     def output_prefix(self) -> str:
         """`s3://...` under which the job's archives go."""
         base = self.request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
@@ -156,8 +161,8 @@ class TrainingJob:
         return replace(ended, training_ended=now if self.training_started else None, process=None)
 
     def describe(self) -> dict[str, Any]:
-        """DescribeTrainingJob's output; what the request carried is given back as it came."""
-        told = {key: value for key, value in self.request.items() if key not in _NOT_TOLD}
+        """DescribeTrainingJob's output: the request, its defaults, and what came of it."""
+        told = _with_defaults(self.request)
         told.update(
             TrainingJobArn=self.arn,
             TrainingJobStatus=self.status,
@@ -192,6 +197,31 @@ class TrainingJob:
 
 
 _NOT_TOLD = frozenset({"Tags", "SessionChainingConfig"})
+
+
+def _with_defaults(request: Document) -> dict[str, Any]:
+    """The request with what SageMaker takes for granted; clients read some of it unasked."""
+    channels = [
+        {"CompressionType": "None", "RecordWrapperType": "None", **channel}
+        for channel in request.get("InputDataConfig", [])
+    ]
+    return {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        **{key: value for key, value in request.items() if key not in _NOT_TOLD},
+        "AlgorithmSpecification": {
+            "EnableSageMakerMetricsTimeSeries": False,
+            **request["AlgorithmSpecification"],
+        },
+        "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
+        "ResourceConfig": {"KeepAlivePeriodInSeconds": 0, **request["ResourceConfig"]},
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME,
+            **request.get("StoppingCondition", {}),
+        },
+        **_present(InputDataConfig=channels or None),
+    }
 
 
 def _present(**values: object) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import psutil
 
-from mc_assets.local_cloud.aws.container import Command
+from mc_assets.local_cloud.aws.training_command import Command
 from mc_assets.local_cloud.aws.training_job import ProcessMark
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class TrainingProcess:
         return self._last_error_line
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit code as a shell tells it (128 + signal), or None if it runs on."""
+        """Its exit code, a negative one for a signal; None if it runs on."""
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._signal(signal.SIGKILL)
         try:
@@ -65,7 +65,7 @@ class TrainingProcess:
         except subprocess.TimeoutExpired:
             return None
         self._end()
-        return code if code >= 0 else 128 - code
+        return code
 
     def stop(self, grace: float) -> None:
         """Ask the group to end; it is killed `grace` seconds from now if it has not."""

@@ -21,6 +21,7 @@ def _refusals(request: Document) -> Iterator[str]:
     yield from _resource_refusals(request)
     yield from _stopping_refusals(request)
     yield from _channel_refusals(request)
+    yield from _address_refusals(request)
     checkpoints = posixpath.normpath(request.get("CheckpointConfig", {}).get("LocalPath", OPT_ML))
     if checkpoints != OPT_ML and not checkpoints.startswith(f"{OPT_ML}/"):
         yield f"CheckpointConfig.LocalPath is {checkpoints}; the local SageMaker only has /opt/ml."
@@ -82,3 +83,18 @@ def _channel_refusals(request: Document) -> Iterator[str]:
             yield f"Channel {channel['ChannelName']}: the local SageMaker only reads an S3Prefix."
         if channel.get("CompressionType", "None") != "None" or channel.get("InputMode") == "Pipe":
             yield f"Channel {channel['ChannelName']}: the local SageMaker only copies files as is."
+
+
+def _address_refusals(request: Document) -> Iterator[str]:
+    """The API model allows `https://` too, which only AWS's own addresses make sense of."""
+    channels = request.get("InputDataConfig", [])
+    addresses = {
+        "OutputDataConfig.S3OutputPath": request["OutputDataConfig"]["S3OutputPath"],
+        "CheckpointConfig.S3Uri": request.get("CheckpointConfig", {}).get("S3Uri"),
+    } | {
+        f"Channel {channel['ChannelName']}": channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in channels
+    }
+    for where, address in addresses.items():
+        if address is not None and not address.startswith("s3://"):
+            yield f"{where}: {address!r} is not an S3 URI of the form s3://bucket/key."

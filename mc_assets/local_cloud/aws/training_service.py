@@ -8,12 +8,14 @@ from typing import Any
 
 from moto.iam.models import iam_backends
 
+from mc_assets.local_cloud.aws.api_model import output_shape, require_valid
 from mc_assets.local_cloud.aws.errors import AwsError, validation_error
 from mc_assets.local_cloud.aws.executor import Executor
 from mc_assets.local_cloud.aws.job_book import JobBook
-from mc_assets.local_cloud.aws.request_model import output_members, validate
+from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
 from mc_assets.local_cloud.aws.training_job import TrainingJob
 from mc_assets.local_cloud.aws.training_request import check_training_request
+from mc_assets.local_cloud.aws.transfer import split_uri
 from mc_assets.local_cloud.settings import ACCOUNT_ID
 from mc_assets.local_cloud.store import Document
 
@@ -24,8 +26,9 @@ _MOST_TAGS = 50
 class TrainingService:
     """Answers what is asked of training jobs, and of the tags of training jobs."""
 
-    def __init__(self, book: JobBook, executor: Executor) -> None:
+    def __init__(self, book: JobBook, executor: Executor, s3: S3Mirror) -> None:
         self._book = book
+        self._s3 = s3
         self._executor = executor
         self._operations: dict[str, Callable[[Document, str], Document]] = {
             "CreateTrainingJob": self._create,
@@ -39,11 +42,13 @@ class TrainingService:
         }
 
     def serves(self, operation: str, request: Any) -> bool:
-        """Whether this is ours; tags of anything but training jobs are not."""
-        if not operation.endswith("Tags"):
-            return operation in self._operations
-        arn = request.get("ResourceArn") if isinstance(request, dict) else None
-        return operation in self._operations and ":training-job/" in str(arn)
+        """Whether this is about training jobs, which moto would answer out of nothing."""
+        content = request if isinstance(request, dict) else {}
+        if operation.endswith("Tags"):
+            return ":training-job/" in str(content.get("ResourceArn"))
+        if operation == "Search":
+            return content.get("Resource") == "TrainingJob"
+        return operation in self._operations or operation == "UpdateTrainingJob"
 
     def answer(self, operation: str, request: Any, region: str) -> Document:
         """Carry an operation out.
@@ -51,27 +56,45 @@ class TrainingService:
         Raises:
             AwsError: it is refused.
         """
-        validate(operation, request)
+        if operation not in self._operations:
+            raise AwsError(
+                "UnknownOperationException", f"The local SageMaker has no {operation} for this."
+            )
+        require_valid(operation, request)
         return self._operations[operation](request, region)
 
     def _create(self, request: Document, region: str) -> Document:
         check_training_request(request)
         _require_role(request["RoleArn"])
+        self._require_inputs(request, region)
         job = TrainingJob.created_from(request, region, time.time())
         self._book.add(job)
         self._executor.start(job)
         return {"TrainingJobArn": job.arn}
 
+    def _require_inputs(self, request: Document, region: str) -> None:
+        for channel in request.get("InputDataConfig", []):
+            uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
+            bucket, prefix = split_uri(uri)
+            if not self._s3.keys(bucket, prefix):
+                raise validation_error(
+                    f'No S3 objects found under S3 URL "{uri}" given in input data source. '
+                    f"Please ensure that the bucket exists in the selected region ({region}), "
+                    f"that objects exist under that S3 prefix, and that the role "
+                    f'"{request["RoleArn"]}" has "s3:ListBucket" permissions on bucket '
+                    f'"{bucket}".'
+                )
+
     def _describe(self, request: Document, _region: str) -> Document:
         told = self._book.get(request["TrainingJobName"]).describe()
-        members = output_members("DescribeTrainingJob")
+        members = output_shape("DescribeTrainingJob").members
         return {name: value for name, value in told.items() if name in members}
 
     def _stop(self, request: Document, _region: str) -> Document:
         def stopping(job: TrainingJob) -> TrainingJob:
             if job.is_terminal:
                 raise validation_error(
-                    f"The training job {job.name} is {job.status} already; it cannot be stopped."
+                    f"The request was rejected because the training job is in status {job.status}."
                 )
             return job.stopping("A stop was requested.", time.time())
 
@@ -156,8 +179,8 @@ def _require_role(arn: str) -> None:
     roles = iam_backends[ACCOUNT_ID]["aws"].get_roles()
     if arn not in {role.arn for role in roles}:
         raise validation_error(
-            f"Could not assume role {arn}: it does not exist in the local IAM. "
-            f"Create it, or use the one that was made at the start."
+            f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
+            f"'sagemaker.amazonaws.com' to assume the role."
         )
 
 

@@ -7,10 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mc_assets.local_cloud.aws.container import Container, decoded
+from mc_assets.local_cloud.aws.classic_toolkit import is_command, program, submit_directory
+from mc_assets.local_cloud.aws.container import Container
 from mc_assets.local_cloud.aws.errors import client_error
 from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
 from mc_assets.local_cloud.aws.training_job import TrainingJob
+from mc_assets.local_cloud.aws.training_request import OPT_ML
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -61,19 +63,28 @@ def fetch_prefix(s3: S3Mirror, uri: str, folder: Path) -> int:
 
 
 def fetch_code(s3: S3Mirror, job: TrainingJob, container: Container) -> None:
-    """Unpack sagemaker_submit_directory into the code folder."""
-    uri = str(decoded(job.request["HyperParameters"]["sagemaker_submit_directory"]))
-    bucket, key = split_uri(uri)
+    """Unpack sagemaker_submit_directory, an object or a channel's file, into the code folder."""
+    uri = submit_directory(job)
     archive = container.temporary / "sourcedir.tar.gz"
     try:
-        s3.download(bucket, key, archive)
+        if uri.startswith(OPT_ML):
+            archive = container.local(uri)
+        elif job.request.get("EnableNetworkIsolation"):
+            raise client_error(
+                f"With network isolation the container cannot fetch its code from {uri}: give it "
+                f"by a channel, and its path below {OPT_ML} as sagemaker_submit_directory."
+            )
+        else:
+            s3.download(*split_uri(uri), archive)
         with tarfile.open(archive) as tar:
             tar.extractall(container.code, filter="data")
     except FileNotFoundError as error:
         raise client_error(f"The code archive {uri} does not exist.") from error
     except tarfile.TarError as error:
         raise client_error(f"The code archive {uri} cannot be unpacked: {error}.") from error
-    archive.unlink()
+    script = container.code / program(job)
+    if is_command(script.name) and script.is_file():
+        script.chmod(script.stat().st_mode | 0o111)
 
 
 def upload_archive(s3: S3Mirror, container: Container, folder: Path, uri: str) -> None:

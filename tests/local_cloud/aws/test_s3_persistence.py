@@ -263,3 +263,30 @@ def test_conditional_write_is_refused_when_the_key_is_there(aws: Server) -> None
 def test_bucket_name_that_s3_refuses_is_refused(aws: Server, name: str) -> None:
     with pytest.raises(ClientError, match="InvalidBucketName"):
         aws.client("s3").create_bucket(Bucket=name)
+
+
+def test_reads_amid_writes_are_whole(aws: Server) -> None:
+    """What is read while it is overwritten is the old or the new, and lists never fail."""
+    aws.client("s3").create_bucket(Bucket="amid")
+    aws.client("s3").put_object(Bucket="amid", Key="shared", Body=bytes(100_000))
+
+    def write(writer: int) -> None:
+        s3 = aws.client("s3")
+        for turn in range(30):
+            s3.put_object(Bucket="amid", Key="shared", Body=bytes([writer]) * 100_000)
+            s3.put_object(Bucket="amid", Key=f"own/{writer}/{turn}", Body=b"")
+
+    def look(_: int) -> set[int]:
+        s3 = aws.client("s3")
+        lengths = set()
+        for _ in range(40):
+            body = read(s3, "shared", "amid")
+            assert body == body[:1] * 100_000
+            lengths.add(len(keys(s3, "amid")))
+        return lengths
+
+    with ThreadPoolExecutor(6) as pool:
+        writing = [pool.submit(write, writer) for writer in range(1, 4)]
+        looking = [pool.submit(look, reader) for reader in range(3)]
+        assert all(future.result() is None for future in writing)
+        assert len(set().union(*(future.result() for future in looking))) > 1

@@ -4,12 +4,13 @@ import os
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 from local_aws import Jobs, Server, wait_for
 
-from mc_assets.local_cloud.settings import BUCKET
+from mc_assets.local_cloud.settings import ACCOUNT_ID, BUCKET, REGION
 
 BUSY = "import os, time\nprint('pid', os.getpid())\nwhile True: time.sleep(0.1)"
 
@@ -69,6 +70,18 @@ def test_state_that_is_in_use_or_newer(aws: Server, tmp_path: Path) -> None:
     newer.mkdir()
     (newer / "VERSION").write_text("99\n")
     assert "newer release" in refused(newer, 0)
+
+
+def test_moto_remembers_nothing_it_made() -> None:
+    from moto.s3.models import FakeKey
+
+    from mc_assets.local_cloud.aws.server import moto_application
+
+    moto_application("s3")
+    key = FakeKey("k", b"", ACCOUNT_ID, REGION)
+    seen = weakref.ref(key)
+    del key
+    assert seen() is None
 
 
 def test_kill_fails_the_running_job_and_ends_its_process(own_aws: Callable[..., Server]) -> None:

@@ -133,7 +133,7 @@ def test_script_runs_as_in_the_classic_image(probe: dict) -> None:
 
 def test_script_sees_the_toolkits_variables(probe: dict) -> None:
     environ, base = probe["environ"], probe["base"]
-    assert environ["SM_CHANNELS"] == '["bare", "single", "training"]'
+    assert environ["SM_CHANNELS"] == '["bare","single","training"]'
     assert environ["SM_CHANNEL_TRAINING"] == f"{base}/input/data/training"
     assert environ["SM_HP_EPOCHS"] == "2"
     assert environ["SM_HP_FAST"] == "true"
@@ -154,10 +154,11 @@ def test_script_sees_the_toolkits_variables(probe: dict) -> None:
     assert told["job_name"] == "probe"
 
 
-def test_the_requests_environment_wins_and_the_servers_stays_out(probe: dict) -> None:
+def test_the_requests_environment_arrives_and_the_servers_stays_out(probe: dict) -> None:
     environ = probe["environ"]
     assert environ["MINE"] == "yes"
-    assert environ["SM_LOG_LEVEL"] == "10"
+    assert environ["SM_LOG_LEVEL"] == "20", "the toolkit goes by its hyperparameter"
+    assert Path(environ["HOME"]).parent == Path(probe["base"]).parent
     assert "MC_TEST_SECRET" not in environ
     assert "MC_LOCAL_STOP_GRACE" not in environ
 
@@ -241,22 +242,80 @@ def test_failure_file_is_the_reason(jobs: Jobs) -> None:
     job = jobs.run("fails-with-file", script)
     assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Failed"
     assert job["FailureReason"].startswith("AlgorithmError: the loss is not a number!!!")
-    assert job["FailureReason"].endswith(", exit code: 3")
+    assert job["FailureReason"].endswith(", exit code: 1")
     assert len(job["FailureReason"]) <= 1024
     assert "ModelArtifacts" not in job
 
 
-def test_raising_script_fails_with_its_last_line(jobs: Jobs) -> None:
+def test_raising_script_fails_in_the_toolkits_words_with_its_last_line(jobs: Jobs) -> None:
     job = jobs.run("raises", "print('fine so far')\nraise ValueError('no such optimizer')")
-    assert job["FailureReason"] == "AlgorithmError: ValueError: no such optimizer, exit code: 1"
+    assert job["FailureReason"] == (
+        "AlgorithmError: ExecuteUserScriptError:\nExitCode 1\n"
+        'ErrorMessage "ValueError: no such optimizer"\n'
+        f'Command "{sys.executable} -- train.py", exit code: 1'
+    )
     lines = jobs.lines("raises")
     assert "fine so far" in lines
     assert "Traceback (most recent call last):" in lines
 
 
-def test_killed_script_fails_with_128_and_the_signal(jobs: Jobs) -> None:
+def test_killed_script_fails_and_names_the_signal(jobs: Jobs) -> None:
     job = jobs.run("is-killed", "import os\nos.kill(os.getpid(), 9)")
-    assert job["FailureReason"].endswith("exit code: 137")
+    assert "\nExitCode -9\n" in job["FailureReason"]
+    assert job["FailureReason"].endswith("exit code: 1")
+
+
+def test_killed_container_fails_with_128_and_the_signal(jobs: Jobs) -> None:
+    algorithm = {
+        "TrainingImage": "image",
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["bash", "-c", "kill -9 $$"],
+    }
+    job = jobs.run("is-killed-whole", "", AlgorithmSpecification=algorithm)
+    assert job["FailureReason"] == "AlgorithmError: , exit code: 137"
+
+
+def test_script_that_is_no_python_is_started_by_itself(jobs: Jobs) -> None:
+    script = '#!/usr/bin/env bash\necho "$BASH_SOURCE $*" > "$SM_MODEL_DIR/said"\n'
+    own = {"sagemaker_program": "go.sh", "text": "two words"}
+    jobs.run("shell-script", "", files={"go.sh": script}, hyperparameters=own)
+    assert jobs.archive("shell-script") == {"said": b"./go.sh --text two words\n"}
+
+
+def test_code_may_come_by_a_channel(jobs: Jobs) -> None:
+    jobs.s3.put_object(
+        Bucket=BUCKET, Key="isolated/sourcedir.tar.gz", Body=tarball({"train.py": "print('hi')"})
+    )
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/isolated/"}
+    jobs.run(
+        "isolated",
+        "",
+        EnableNetworkIsolation=True,
+        hyperparameters={"sagemaker_submit_directory": "/opt/ml/input/data/code/sourcedir.tar.gz"},
+        InputDataConfig=[{"ChannelName": "code", "DataSource": {"S3DataSource": source}}],
+    )
+    assert jobs.lines("isolated") == ["hi"]
+
+
+def test_network_isolation_cuts_the_container_off_from_its_code(jobs: Jobs) -> None:
+    job = jobs.run("cut-off", "", EnableNetworkIsolation=True)
+    assert job["FailureReason"].startswith("ClientError: With network isolation the container")
+
+
+def test_lines_can_be_filtered_by_the_prefix_of_their_stream(jobs: Jobs) -> None:
+    jobs.run("filtered-1", "print('one word')\nprint('one more')")
+    jobs.run("filtered-2", "print('one word')")
+
+    def filtered(prefix: str, **more: str) -> list[str]:
+        answer = jobs.logs.filter_log_events(
+            logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=prefix, **more
+        )
+        return [event["message"] for event in answer["events"]]
+
+    assert filtered("filtered-1/") == ["one word", "one more"]
+    assert filtered("filtered-1/", filterPattern="more") == ["one more"]
+    assert len(filtered("filtered-")) == 3
+    assert filtered("nobody/") == []
 
 
 def test_lines_arrive_while_the_script_runs(jobs: Jobs) -> None:
@@ -407,15 +466,11 @@ def wheel() -> bytes:
     return buffer.getvalue()
 
 
-def test_missing_input_fails_the_job(jobs: Jobs) -> None:
-    for name, bucket in (("no-bucket", "nowhere-at-all"), ("no-object", BUCKET)):
-        uri = f"s3://{bucket}/nothing/here"
-        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}
-        channel = {"ChannelName": "training", "DataSource": source}
-        job = jobs.run(name, "", InputDataConfig=[channel])
-        assert job["TrainingJobStatus"] == "Failed"
-        assert job["FailureReason"].startswith("ClientError: ")
-        assert uri in job["FailureReason"]
+def test_missing_output_bucket_fails_the_job(jobs: Jobs) -> None:
+    job = jobs.run("no-bucket", "", OutputDataConfig={"S3OutputPath": "s3://nowhere-at-all/x"})
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("ClientError: ")
+    assert "nowhere-at-all" in job["FailureReason"]
 
 
 def test_missing_code_fails_the_job(jobs: Jobs) -> None:

@@ -107,6 +107,16 @@ def test_role_that_does_not_exist(jobs: Jobs) -> None:
         ({"InputDataConfig": channel(S3DataType="ManifestFile")}, "only reads an S3Prefix"),
         ({"CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/c", "LocalPath": "/data"}},
          "only has /opt/ml"),
+        ({"InputDataConfig": channel(S3DataType="AugmentedManifestFile")},
+         "only reads an S3Prefix"),
+        ({"InputDataConfig": channel(S3Uri="https://bucket/x")}, "not an S3 URI"),
+        ({"OutputDataConfig": {"S3OutputPath": "https://bucket/x"}}, "not an S3 URI"),
+        ({"InputDataConfig": channel(S3Uri="ftp://bucket/x")}, "regular expression pattern"),
+        ({"HyperParameters": {str(i): "" for i in range(101)}}, "length less than or equal to 100"),
+        ({"InputDataConfig": channel(S3Uri=f"s3://{BUCKET}/nothing/here")},
+         f'No S3 objects found under S3 URL "s3://{BUCKET}/nothing/here"'),
+        ({"InputDataConfig": channel(S3Uri="s3://nowhere-at-all/x")},
+         "Please ensure that the bucket exists"),
     ],
 )  # fmt: skip
 def test_contradictions_and_what_cannot_run_here(
@@ -140,8 +150,34 @@ def test_job_that_does_not_exist(jobs: Jobs) -> None:
 
 def test_stop_of_a_job_that_has_ended(jobs: Jobs) -> None:
     jobs.run("ended", "")
-    with pytest.raises(ClientError, match="Completed already"):
+    with pytest.raises(ClientError, match="the training job is in status Completed"):
         jobs.sagemaker.stop_training_job(TrainingJobName="ended")
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("update_training_job", {"TrainingJobName": "x"}),
+        ("search", {"Resource": "TrainingJob"}),
+    ],
+)
+def test_what_is_not_there_is_refused(jobs: Jobs, operation: str, request_: dict[str, Any]) -> None:
+    with pytest.raises(ClientError) as refused:
+        getattr(jobs.sagemaker, operation)(**request_)
+    assert refused.value.response["Error"]["Code"] == "UnknownOperationException"
+
+
+def test_defaults_are_told(jobs: Jobs) -> None:
+    jobs.s3.put_object(Bucket=BUCKET, Key="defaults/x", Body=b"x")
+    data = channel(S3Uri=f"s3://{BUCKET}/defaults/")
+    request = jobs.submit("defaults", "", InputDataConfig=data, StoppingCondition={})
+    told = jobs.wait("defaults")
+    assert told["EnableNetworkIsolation"] is told["EnableManagedSpotTraining"] is False
+    assert told["OutputDataConfig"] == {**request["OutputDataConfig"], "KmsKeyId": ""}
+    assert told["StoppingCondition"] == {"MaxRuntimeInSeconds": 86400}
+    assert told["InputDataConfig"] == [
+        {**data[0], "CompressionType": "None", "RecordWrapperType": "None"}
+    ]
 
 
 def test_delete_frees_the_name_once_the_job_has_ended(jobs: Jobs) -> None:

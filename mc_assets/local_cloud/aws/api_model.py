@@ -1,4 +1,4 @@
-"""Requests held against the service's own API model, the one botocore ships."""
+"""SageMaker's own API model, the one botocore ships, and what breaks it."""
 
 import re
 from collections.abc import Iterator
@@ -27,26 +27,29 @@ _PYTHON_TYPES = {
 }
 
 
-def validate(operation: str, request: Any) -> None:
-    """Refuse a SageMaker request that its API model does not allow.
+def require_valid(operation: str, request: Any) -> None:
+    """Refuse a request that the API model does not allow.
 
     Raises:
         AwsError: SerializationException for a wrong type; ValidationException for a missing
             member, a value outside its enum or range, or one that its pattern does not match.
             All violations are named in one message, as the service does.
     """
-    shape: Shape = _service_model().operation_model(operation).input_shape
-    violations = list(_violations(shape, request, "")) if shape else []
-    if violations:
-        plural = "" if len(violations) == 1 else "s"
+    found = list(violations(_operation(operation).input_shape, request))
+    if found:
+        plural = "" if len(found) == 1 else "s"
         raise validation_error(
-            f"{len(violations)} validation error{plural} detected: {'; '.join(violations)}"
+            f"{len(found)} validation error{plural} detected: {'; '.join(found)}"
         )
 
 
-def output_members(operation: str) -> frozenset[str]:
-    shape: Shape = _service_model().operation_model(operation).output_shape
-    return frozenset(shape.members) if shape else frozenset()
+def output_shape(operation: str) -> Shape:
+    """What the operation answers; None where it has nothing to say."""
+    return _operation(operation).output_shape
+
+
+def _operation(name: str) -> Shape:
+    return _service_model().operation_model(name)
 
 
 @cache
@@ -54,19 +57,20 @@ def _service_model() -> ServiceModel:
     return botocore.session.get_session().get_service_model("sagemaker")
 
 
-def _violations(shape: Shape, value: Any, where: str) -> Iterator[str]:
+def violations(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
+    """What in a request or an answer its shape does not allow, in the service's own words."""
     _require_type(shape, value, where)
     if shape.type_name == "structure":
         yield from _structure_violations(shape, value, where)
     elif shape.type_name == "list":
         yield from _size_violations(shape, value, len(value), where)
         for index, member in enumerate(value, start=1):
-            yield from _violations(shape.member, member, f"{where}.{index}.member")
+            yield from violations(shape.member, member, f"{where}.{index}.member")
     elif shape.type_name == "map":
         yield from _size_violations(shape, value, len(value), where)
         for key, member in value.items():
-            yield from _violations(shape.key, key, f"{where}.key")
-            yield from _violations(shape.value, member, f"{where}.{key}.member")
+            yield from violations(shape.key, key, f"{where}.key")
+            yield from violations(shape.value, member, f"{where}.{key}.member")
     elif isinstance(value, str):
         yield from _text_violations(shape, value, where)
     elif not isinstance(value, bool):
@@ -77,7 +81,7 @@ def _structure_violations(shape: Shape, value: Any, where: str) -> Iterator[str]
     for name, member in shape.members.items():
         inner = f"{where}.{_lower_first(name)}".lstrip(".")
         if value.get(name) is not None:
-            yield from _violations(member, value[name], inner)
+            yield from violations(member, value[name], inner)
         elif name in shape.required_members:
             yield _violation(None, inner, "Member must not be null")
 

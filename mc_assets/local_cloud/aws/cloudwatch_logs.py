@@ -1,0 +1,28 @@
+"""What moto's CloudWatch Logs lacks: FilterLogEvents that looks only at the streams of a prefix."""
+
+import io
+import json
+
+from moto.logs.models import logs_backends
+from werkzeug.wrappers import Request
+
+from mc_assets.local_cloud.settings import ACCOUNT_ID
+
+FILTER_TARGET = "Logs_20140328.FilterLogEvents"
+_NO_STREAM = "*"  # in no stream's name
+
+
+def name_streams(request: Request, region: str) -> None:
+    """Write the streams' names into a FilterLogEvents request that gives their prefix.
+
+    moto reads names alone, and would answer with the lines of every other stream too.
+    """
+    content = json.loads(request.get_data() or b"{}")
+    prefix = content.pop("logStreamNamePrefix", None)
+    if prefix is None:
+        return
+    group = logs_backends[ACCOUNT_ID][region].groups.get(content.get("logGroupName"))
+    names = [name for name in (group.streams if group else ()) if name.startswith(prefix)]
+    body = json.dumps({**content, "logStreamNames": names or [_NO_STREAM]}).encode()
+    request.environ["wsgi.input"] = io.BytesIO(body)
+    request.environ["CONTENT_LENGTH"] = str(len(body))
