@@ -8,6 +8,8 @@ from terminal import Open, Ran, Terminal
 
 from mc_assets.local_cloud.settings import LocalSettings
 
+# Every command of a CLI; of a program given on the command line its beginning.
+_LONGEST_COMMAND = 400
 _TRANSCRIPT = pytest.StashKey[list[Ran]]()
 
 
@@ -16,15 +18,17 @@ def client(request: pytest.FixtureRequest) -> Client:
     """An installed client by its name in `clients/`; the test is skipped where it cannot be had."""
     assert request.config.cache is not None
     kept = Path(request.config.cache.mkdir("clients"))
+    unavailable: dict[str, str] = {}
 
     def installed(name: str) -> ClientEnvironment:
         try:
-            return install(name, kept)
+            if name not in unavailable:
+                return install(name, kept)
         except ClientUnavailableError as error:
-            reason = f"the client {name} cannot be installed here: {error}"
-            if request.config.getoption("require_clients"):
-                pytest.fail(reason)
-            pytest.skip(reason)
+            unavailable[name] = f"the client {name} cannot be installed here: {error}"
+        if request.config.getoption("require_clients"):
+            pytest.fail(unavailable[name])
+        pytest.skip(unavailable[name])
 
     return installed
 
@@ -58,5 +62,5 @@ def pytest_terminal_summary(
         terminalreporter.section("commands of other people's clients")
     for ran in commands:
         line = " ".join(ran.command.split())
-        shown = line if len(line) <= 150 else f"{line[:147]}..."
+        shown = line if len(line) <= _LONGEST_COMMAND else f"{line[:_LONGEST_COMMAND]}..."
         terminalreporter.line(f"exit {ran.exit_code:>3}  {ran.seconds:6.1f} s  $ {shown}")

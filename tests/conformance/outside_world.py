@@ -1,4 +1,7 @@
-"""A proxy that lets nothing out, and notes who was asked for: no local job concerns the world."""
+"""A proxy that lets nothing out, and notes who was asked for: no local job concerns the world.
+
+What heeds no proxy variables is not seen; the SDKs' HTTP libraries all do.
+"""
 
 import threading
 from collections.abc import Iterator

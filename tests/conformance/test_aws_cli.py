@@ -4,7 +4,6 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,10 +209,8 @@ def test_version_1_trains_too(client: Client, open_terminal: Open, bucket: str) 
     assert described(terminal, name)["TrainingJobStatus"] == "Completed"
 
 
-def test_a_users_own_configuration_does_not_mislead_it(
-    version_2: Path, open_terminal: Open
-) -> None:
-    terminal = open_terminal(version_2)
+def test_a_users_own_configuration_does_not_mislead_it(client: Client, open_terminal: Open) -> None:
+    terminal = open_terminal(programs_of_version_2(client))
     folder = terminal.home / ".aws"
     folder.mkdir()
     (folder / "config").write_text(

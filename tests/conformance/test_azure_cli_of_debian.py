@@ -9,7 +9,7 @@ APP = f"-g {GROUP} -n debian-app"
 
 
 def test_the_walkthrough(client: Client, open_terminal: Open) -> None:
-    az = AzureCli.opened(client, open_terminal, "azure-cli-2.45")
+    az = AzureCli.opened(client, open_terminal, "azure-cli-2.45").apart()
     # It needs every address named, and takes an authority it does not know as AD FS alone.
     url = az.terminal.environment["AZURE_RESOURCE_MANAGER_URL"]
     az(

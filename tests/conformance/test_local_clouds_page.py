@@ -10,7 +10,7 @@ from client_environments import Client
 from terminal import BIN, Open, Terminal
 
 PAGE = Path(__file__).parents[2] / "docs" / "local-clouds.md"
-BLOCKS = re.findall(r"```(python|)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 def block(word: str) -> str:
@@ -25,7 +25,13 @@ def shell(terminal: Terminal, commands: str) -> str:
 
 
 def test_no_block_is_left_out() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
+
+
+def test_every_link_within_the_page_leads_somewhere() -> None:
+    headings = re.findall(r"^#+ (.*)$", PAGE.read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE.read_text())) <= anchors
 
 
 def test_aws(client: Client, open_terminal: Open) -> None:
@@ -37,10 +43,11 @@ def test_aws(client: Client, open_terminal: Open) -> None:
         (sdk.home / folder).mkdir()
         (sdk.home / folder / name).write_text(content)
     sdk.must("python", "-c", block("ModelTrainer"))
-    commands = block("aws s3 ls")
-    said = shell(open_terminal(programs_of_version_2(client)), commands)
-    for expected in (sdk.environment["MC_BUCKET"], '"Completed"', "one epoch of it"):
-        assert expected in said
+    aws = open_terminal(programs_of_version_2(client))
+    listed = shell(aws, block("aws s3 ls"))
+    assert aws.environment["MC_BUCKET"] in listed
+    assert '"Completed"' in listed
+    assert "one epoch of it" in shell(aws, block("aws logs tail"))
 
 
 def test_azure(client: Client, open_terminal: Open, request: pytest.FixtureRequest) -> None:

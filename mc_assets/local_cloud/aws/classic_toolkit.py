@@ -15,6 +15,7 @@ from mc_assets.local_cloud.aws.container import (
     resource_config,
 )
 from mc_assets.local_cloud.aws.training_job import TrainingJob
+from mc_assets.local_cloud.aws.training_request import decoded
 
 _PLATFORM = "sagemaker_"
 # The toolkit's own settings; what else begins with `sagemaker_` it hands on to the framework.
@@ -40,12 +41,12 @@ _RUNNERS = {
 
 
 def program(job: TrainingJob) -> str:
-    return str(_decoded(job.request["HyperParameters"]["sagemaker_program"]))
+    return str(decoded(job.request["HyperParameters"]["sagemaker_program"]))
 
 
 def submit_directory(job: TrainingJob) -> str:
     """Where the code is: an S3 URI, or a path below /opt/ml."""
-    return str(_decoded(job.request["HyperParameters"]["sagemaker_submit_directory"]))
+    return str(decoded(job.request["HyperParameters"]["sagemaker_submit_directory"]))
 
 
 def script_command(job: TrainingJob) -> list[str]:
@@ -99,7 +100,7 @@ def script_environment(
 def _user_hyperparameters(job: TrainingJob) -> dict[str, Any]:
     """The script's own hyperparameters, without those addressed to the platform."""
     return {
-        key: _decoded(value)
+        key: decoded(value)
         for key, value in job.request.get("HyperParameters", {}).items()
         if not key.startswith(_PLATFORM) and key not in _NO_SCRIPT_ARGUMENTS
     }
@@ -150,7 +151,7 @@ def _settings(container: Container, job: TrainingJob) -> dict[str, Any]:
 
 def _framework_parameters(job: TrainingJob) -> dict[str, Any]:
     return {
-        key: _decoded(value)
+        key: decoded(value)
         for key, value in job.request["HyperParameters"].items()
         if key.startswith(_PLATFORM) and key not in _SETTINGS
     }
@@ -158,15 +159,7 @@ def _framework_parameters(job: TrainingJob) -> dict[str, Any]:
 
 def _platform_setting(job: TrainingJob, name: str, otherwise: Any) -> Any:
     value = job.request["HyperParameters"].get(f"{_PLATFORM}{name}")
-    return otherwise if value is None else _decoded(value)
-
-
-def _decoded(value: str) -> Any:
-    """A classic hyperparameter's value: JSON, or else the plain text."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+    return otherwise if value is None else decoded(value)
 
 
 def _argument(value: Any) -> str:

@@ -6,6 +6,7 @@ import json
 from moto.logs.models import logs_backends
 from werkzeug.wrappers import Request
 
+from mc_assets.local_cloud.aws.errors import AwsError
 from mc_assets.local_cloud.settings import ACCOUNT_ID
 
 FILTER_TARGET = "Logs_20140328.FilterLogEvents"
@@ -16,13 +17,21 @@ def name_streams(request: Request, region: str) -> None:
     """Write the streams' names into a FilterLogEvents request that gives their prefix.
 
     moto reads names alone, and would answer with the lines of every other stream too.
+
+    Raises:
+        AwsError: the body is not JSON.
     """
-    content = json.loads(request.get_data() or b"{}")
+    try:
+        content = json.loads(request.get_data() or b"{}")
+    except ValueError as error:
+        raise AwsError("SerializationException", f"The body is not JSON: {error}.") from error
     prefix = content.pop("logStreamNamePrefix", None)
-    if prefix is None:
+    backend = logs_backends[ACCOUNT_ID].get(region)
+    if prefix is None or backend is None:
         return
-    group = logs_backends[ACCOUNT_ID][region].groups.get(content.get("logGroupName"))
-    names = [name for name in (group.streams if group else ()) if name.startswith(prefix)]
+    group = backend.groups.get(content.get("logGroupName"))
+    # A copy: a job that is running adds to them meanwhile.
+    names = [name for name in list(group.streams if group else ()) if name.startswith(prefix)]
     body = json.dumps({**content, "logStreamNames": names or [_NO_STREAM]}).encode()
     request.environ["wsgi.input"] = io.BytesIO(body)
     request.environ["CONTENT_LENGTH"] = str(len(body))

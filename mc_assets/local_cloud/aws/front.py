@@ -59,9 +59,7 @@ class Front:
         if request.path == "/" and b"Action=SimulatePrincipalPolicy&" in request.get_data():
             return simulate_principal_policy(dict(parse_qsl(request.get_data(as_text=True))))
         _rewind(request)
-        if target == FILTER_TARGET:
-            name_streams(request, _region(request))
-        return None
+        return self._filter_refusal(request) if target == FILTER_TARGET else None
 
     def _application(self, request: Request) -> Any:
         application: Any = self._moto.get_application(request.environ)
@@ -75,8 +73,19 @@ class Front:
             answer = self._training.answer(operation, content, _region(request))
         except AwsError as error:
             logger.info("%s refused: %s", operation, error.message)
-            return _json({"__type": error.code, "message": error.message}, error.status)
+            return _refusal(error)
         return _json(answer, 200)
+
+    def _filter_refusal(self, request: Request) -> Response | None:
+        try:
+            name_streams(request, _region(request))
+        except AwsError as error:
+            return _refusal(error)
+        return None
+
+
+def _refusal(error: AwsError) -> Response:
+    return _json({"__type": error.code, "message": error.message}, error.status)
 
 
 def _rewind(request: Request) -> None:

@@ -196,9 +196,6 @@ class TrainingJob:
         }
 
 
-_NOT_TOLD = frozenset({"Tags", "SessionChainingConfig"})
-
-
 def _with_defaults(request: Document) -> dict[str, Any]:
     """The request with what SageMaker takes for granted; clients read some of it unasked."""
     channels = [
@@ -209,7 +206,7 @@ def _with_defaults(request: Document) -> dict[str, Any]:
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": False,
         "EnableManagedSpotTraining": False,
-        **{key: value for key, value in request.items() if key not in _NOT_TOLD},
+        **request,
         "AlgorithmSpecification": {
             "EnableSageMakerMetricsTimeSeries": False,
             **request["AlgorithmSpecification"],

@@ -1,13 +1,25 @@
 """What CreateTrainingJob refuses beyond its API model: contradictions, and what cannot run here."""
 
+import json
 import posixpath
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from mc_assets.local_cloud.aws.errors import validation_error
 from mc_assets.local_cloud.store import Document
 
 OPT_ML = "/opt/ml"
+# MPI, parameter servers, the data-parallel libraries: how the classic images are told of each.
+_LAUNCHER = re.compile("sagemaker_.+_enabled")
+
+
+def decoded(value: str) -> Any:
+    """A classic hyperparameter's value: JSON, or else the plain text."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def check_training_request(request: Document) -> None:
@@ -22,8 +34,8 @@ def _refusals(request: Document) -> Iterator[str]:
     yield from _stopping_refusals(request)
     yield from _channel_refusals(request)
     yield from _address_refusals(request)
-    checkpoints = posixpath.normpath(request.get("CheckpointConfig", {}).get("LocalPath", OPT_ML))
-    if checkpoints != OPT_ML and not checkpoints.startswith(f"{OPT_ML}/"):
+    checkpoints = request.get("CheckpointConfig", {}).get("LocalPath", OPT_ML)
+    if not _is_in_container(checkpoints):
         yield f"CheckpointConfig.LocalPath is {checkpoints}; the local SageMaker only has /opt/ml."
 
 
@@ -36,12 +48,27 @@ def _algorithm_refusals(request: Document) -> Iterator[str]:
     for metric in algorithm.get("MetricDefinitions", []):
         yield from _regex_refusals(metric["Name"], metric["Regex"])
     hyperparameters = request.get("HyperParameters", {})
+    yield from _toolkit_refusals(hyperparameters)
     program = {"sagemaker_program", "sagemaker_submit_directory"} <= set(hyperparameters)
     if not program and not algorithm.get("ContainerEntrypoint"):
         yield (
             "The local SageMaker runs scripts, not images: give the hyperparameters "
             "sagemaker_program and sagemaker_submit_directory, or a ContainerEntrypoint."
         )
+
+
+def _toolkit_refusals(hyperparameters: Document) -> Iterator[str]:
+    code = decoded(hyperparameters.get("sagemaker_submit_directory", OPT_ML))
+    if str(code).startswith("/") and not _is_in_container(str(code)):
+        yield f"sagemaker_submit_directory is {code}; the local SageMaker only has /opt/ml."
+    for name, value in hyperparameters.items():
+        if _LAUNCHER.fullmatch(name) and decoded(value) is True:
+            yield f"{name}: the local SageMaker has no such launcher; it starts one process."
+
+
+def _is_in_container(path: str) -> bool:
+    normal = posixpath.normpath(path)
+    return normal == OPT_ML or normal.startswith(f"{OPT_ML}/")
 
 
 def _regex_refusals(name: str, regex: str) -> Iterator[str]:

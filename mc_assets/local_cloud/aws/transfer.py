@@ -1,7 +1,9 @@
 """What goes between S3 and a job's folder: channels, code and checkpoints in, archives out."""
 
 import gzip
+import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -63,11 +65,17 @@ def fetch_prefix(s3: S3Mirror, uri: str, folder: Path) -> int:
 
 
 def fetch_code(s3: S3Mirror, job: TrainingJob, container: Container) -> None:
-    """Unpack sagemaker_submit_directory, an object or a channel's file, into the code folder."""
+    """Bring sagemaker_submit_directory into the code folder.
+
+    It is an archive, in S3 or in a channel, or a channel's folder as it is.
+
+    Raises:
+        TrainingFailure: there is none, or it cannot be unpacked.
+    """
     uri = submit_directory(job)
     archive = container.temporary / "sourcedir.tar.gz"
     try:
-        if uri.startswith(OPT_ML):
+        if uri.startswith(f"{OPT_ML}/"):
             archive = container.local(uri)
         elif job.request.get("EnableNetworkIsolation"):
             raise client_error(
@@ -76,11 +84,14 @@ def fetch_code(s3: S3Mirror, job: TrainingJob, container: Container) -> None:
             )
         else:
             s3.download(*split_uri(uri), archive)
-        with tarfile.open(archive) as tar:
-            tar.extractall(container.code, filter="data")
+        if archive.is_dir():
+            shutil.copytree(archive, container.code, dirs_exist_ok=True)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(container.code, filter="data")
     except FileNotFoundError as error:
         raise client_error(f"The code archive {uri} does not exist.") from error
-    except tarfile.TarError as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise client_error(f"The code archive {uri} cannot be unpacked: {error}.") from error
     script = container.code / program(job)
     if is_command(script.name) and script.is_file():

@@ -45,6 +45,7 @@ def main(answer: Path) -> None:
                 "model": json.loads(Path("model", "model.json").read_text()),
                 "metrics": [[m["MetricName"], m["Value"]] for m in job["FinalMetricDataList"]],
                 "key": job["OutputDataConfig"]["KmsKeyId"],
+                "billable": job["BillableTimeInSeconds"],
                 "attached": [attached.model_data, attached.hyperparameters()["epochs"]],
             }
         )

@@ -297,6 +297,18 @@ def test_code_may_come_by_a_channel(jobs: Jobs) -> None:
     assert jobs.lines("isolated") == ["hi"]
 
 
+def test_code_may_come_as_a_folder(jobs: Jobs) -> None:
+    jobs.s3.put_object(Bucket=BUCKET, Key="unpacked/train.py", Body=b"print('as it is')")
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/unpacked/"}
+    jobs.run(
+        "unpacked",
+        "",
+        hyperparameters={"sagemaker_submit_directory": "/opt/ml/input/data/code"},
+        InputDataConfig=[{"ChannelName": "code", "DataSource": {"S3DataSource": source}}],
+    )
+    assert jobs.lines("unpacked") == ["as it is"]
+
+
 def test_network_isolation_cuts_the_container_off_from_its_code(jobs: Jobs) -> None:
     job = jobs.run("cut-off", "", EnableNetworkIsolation=True)
     assert job["FailureReason"].startswith("ClientError: With network isolation the container")
@@ -474,7 +486,9 @@ def test_missing_output_bucket_fails_the_job(jobs: Jobs) -> None:
 
 
 def test_missing_code_fails_the_job(jobs: Jobs) -> None:
-    for name, code in (("no-code", None), ("bad-code", b"this is no archive")):
+    codes = {"no": None, "bad": b"this is no archive", "half-a": tarball({"train.py": "1"})[:-30]}
+    for kind, code in codes.items():
+        name = f"{kind}-code"
         uri = f"s3://{BUCKET}/broken/{name}.tar.gz"
         if code:
             jobs.s3.put_object(Bucket=BUCKET, Key=f"broken/{name}.tar.gz", Body=code)

@@ -32,6 +32,9 @@ def channel(**source: Any) -> list[dict[str, Any]]:
     return [{"ChannelName": "training", "DataSource": {"S3DataSource": prefix}}]
 
 
+SCRIPT = {"sagemaker_program": "train.py"}
+
+
 def test_name_outside_the_pattern(jobs: Jobs) -> None:
     text = refusal(jobs, TrainingJobName="under_score")
     assert text.startswith(
@@ -73,15 +76,19 @@ def test_missing_member(aws: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
-    [(b"[", "SerializationException"), (b'{"TrainingJobName": 7}', "SerializationException")],
+    ("target", "body"),
+    [
+        ("SageMaker.DescribeTrainingJob", b"["),
+        ("SageMaker.DescribeTrainingJob", b'{"TrainingJobName": 7}'),
+        ("Logs_20140328.FilterLogEvents", b"["),
+    ],
 )
-def test_body_that_cannot_be_read(aws: Server, body: bytes, code: str) -> None:
-    headers = {"X-Amz-Target": "SageMaker.DescribeTrainingJob"}
+def test_body_that_cannot_be_read(aws: Server, target: str, body: bytes) -> None:
+    headers = {"X-Amz-Target": target}
     request = urllib.request.Request(aws.url, data=body, headers=headers)
     with pytest.raises(urllib.request.HTTPError) as refused:
         urllib.request.urlopen(request)
-    assert f'"__type": "{code}"' in refused.value.read().decode()
+    assert '"__type": "SerializationException"' in refused.value.read().decode()
 
 
 def test_role_that_does_not_exist(jobs: Jobs) -> None:
@@ -107,6 +114,9 @@ def test_role_that_does_not_exist(jobs: Jobs) -> None:
         ({"InputDataConfig": channel(S3DataType="ManifestFile")}, "only reads an S3Prefix"),
         ({"CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/c", "LocalPath": "/data"}},
          "only has /opt/ml"),
+        ({"HyperParameters": {**SCRIPT, "sagemaker_submit_directory": "/opt/ml/../../tmp/x"}},
+         "only has /opt/ml"),
+        ({"HyperParameters": {**SCRIPT, "sagemaker_mpi_enabled": "true"}}, "no such launcher"),
         ({"InputDataConfig": channel(S3DataType="AugmentedManifestFile")},
          "only reads an S3Prefix"),
         ({"InputDataConfig": channel(S3Uri="https://bucket/x")}, "not an S3 URI"),
