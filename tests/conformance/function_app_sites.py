@@ -1,16 +1,19 @@
 """Function apps on the local Azure: made with the SDK, filled with curl, called with requests."""
 
-import io
+import shutil
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
-from terminal import Terminal
+from terminal import Open, Terminal
+
+from mc_assets.local_cloud.settings import LocalSettings
+from small_function_apps import zipped
 
 APPS = Path(__file__).parent / "function_apps"
 LOCATION = "ukwest"
@@ -37,6 +40,14 @@ class AzureAccount:
 
     terminal: Terminal
     state: Path
+
+    @classmethod
+    def opened(cls, open_terminal: Open, local_clouds: LocalSettings) -> "AzureAccount":
+        """In a new terminal; the test is skipped where there is no curl to fill an app with."""
+        terminal = open_terminal()
+        if not shutil.which("curl", path=terminal.environment["PATH"]):
+            pytest.skip("packages are pushed with curl, and there is no curl here")
+        return cls(terminal, local_clouds.state)
 
     @cached_property
     def resource(self) -> Any:
@@ -265,11 +276,3 @@ def project(name: str) -> dict[str, bytes]:
     root = APPS / name
     files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
-
-
-def zipped(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as package:
-        for name, content in files.items():
-            package.writestr(name, content)
-    return buffer.getvalue()

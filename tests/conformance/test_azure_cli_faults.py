@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jwt
@@ -21,6 +22,8 @@ CREATE = (
     "--storage-account faultsstore"
 )
 DEPLOY = "functionapp deployment source config-zip --build-remote true"
+# As the stacks of Azure and of the local cloud say; `az` compares it with the clock.
+PYTHON_3_10_ENDS = datetime(2026, 10, 31, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,7 @@ def abandoned_deployment(az: AzureCli, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_a_failed_build_leaves_its_log_and_the_old_app(az: AzureCli) -> None:
+    known = {each["id"] for each in az(f"functionapp log deployment list {APP}").json}
     az(f"{DEPLOY} {APP} --src good.zip")
     said = az.fails(f"{DEPLOY} {APP} --src unbuildable.zip")
     assert "Zip deployment failed." in said
@@ -83,7 +87,8 @@ def test_a_failed_build_leaves_its_log_and_the_old_app(az: AzureCli) -> None:
     lines = requests.get(details, auth=publisher, verify=az.ca_bundle, timeout=30).json()
     assert any("no-such-folder" in line["message"] for line in lines)
     history = az(f"functionapp log deployment list {APP}").json
-    assert [(each["status"], each["active"]) for each in history] == [(3, False), (4, True)]
+    new = [(each["status"], each["active"]) for each in history if each["id"] not in known]
+    assert new == [(3, False), (4, True)]
     assert az.call(az.host(APP), "/api/hello", az.key(APP)).text == "good -"
 
 
@@ -117,10 +122,12 @@ def test_without_basic_authentication_it_deploys_with_a_token(az: AzureCli) -> N
         "--resource-type basicPublishingCredentialsPolicies --name scm"
     )
     assert az(f"{policy} --set properties.allow=false").json["properties"] == {"allow": False}
-    publisher = _publisher(az, APP)
-    assert _scm(az, "faults-app", "/deployments", publisher).status_code == 401
-    assert az(f"{DEPLOY} {APP} --src good.zip").json["status"] == 4
-    az(f"{policy} --set properties.allow=true")
+    try:
+        publisher = _publisher(az, APP)
+        assert _scm(az, "faults-app", "/deployments", publisher).status_code == 401
+        assert az(f"{DEPLOY} {APP} --src good.zip").json["status"] == 4
+    finally:
+        az(f"{policy} --set properties.allow=true")
     assert _scm(az, "faults-app", "/deployments", publisher).status_code == 200
 
 
@@ -170,11 +177,6 @@ def test_an_expired_token_is_refused_and_a_new_one_asked_for(
             "Location is invalid. Use: az functionapp list-consumption-locations",
         ),
         (
-            f"{CREATE} {GROUP} -n old --runtime-version 3.10 --consumption-plan-location ukwest",
-            1,
-            "3.10 has reached end-of-life on 2026-10-31",
-        ),
-        (
             f"{CREATE} {GROUP} -n older --runtime-version 2.7 --consumption-plan-location ukwest",
             1,
             "Invalid version: 2.7 for runtime python and os linux",
@@ -190,6 +192,12 @@ def test_what_it_says_to_a_wrong_command(
     az: AzureCli, command: str, exit_code: int, said: str
 ) -> None:
     assert said in az.fails(command, exit_code)
+
+
+@pytest.mark.skipif(datetime.now(UTC) < PYTHON_3_10_ENDS, reason="Python 3.10 is still supported")
+def test_a_python_that_has_reached_its_end_is_refused(az: AzureCli) -> None:
+    old = f"{CREATE} {GROUP} -n old --runtime-version 3.10 --consumption-plan-location ukwest"
+    assert f"3.10 has reached end-of-life on {PYTHON_3_10_ENDS.date()}" in az.fails(old)
 
 
 def test_names_are_taken_across_groups(az: AzureCli) -> None:

@@ -19,7 +19,7 @@ BODY_LIMIT = 104_857_600
 
 @pytest.fixture(scope="module")
 def parcels(open_terminal: Open, local_clouds: LocalSettings) -> FunctionAppSite:
-    azure = AzureAccount(open_terminal(), local_clouds.state)
+    azure = AzureAccount.opened(open_terminal, local_clouds)
     site = azure.site(
         "parcels-called",
         "EP1",

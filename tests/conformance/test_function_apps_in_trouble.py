@@ -16,7 +16,7 @@ V1 = "/parcels/v1"
 
 @pytest.fixture(scope="module")
 def parcels(open_terminal: Open, local_clouds: LocalSettings) -> FunctionAppSite:
-    azure = AzureAccount(open_terminal(), local_clouds.state)
+    azure = AzureAccount.opened(open_terminal, local_clouds)
     site = azure.site(
         "parcels-troubled",
         "EP1",
@@ -34,6 +34,24 @@ def gate(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "gate"
     yield path
     path.touch()
+
+
+@pytest.fixture
+def two_processes(parcels: FunctionAppSite) -> Iterator[None]:
+    parcels.change_settings(FUNCTIONS_WORKER_PROCESS_COUNT="2")
+    yield
+    parcels.change_settings(FUNCTIONS_WORKER_PROCESS_COUNT="1")
+
+
+@pytest.fixture
+def one_call_at_a_time(parcels: FunctionAppSite) -> Iterator[None]:
+    """By the app's host.json, and one more that waits."""
+    files = project("parcels")
+    host = json.loads(files["host.json"])
+    host["extensions"]["http"] |= {"maxConcurrentRequests": 1, "maxOutstandingRequests": 2}
+    assert parcels.deploy(files | {"host.json": json.dumps(host).encode()}).succeeded
+    yield
+    assert parcels.deploy(files).succeeded
 
 
 @pytest.mark.parametrize(
@@ -57,13 +75,14 @@ def test_a_worker_that_dies_is_replaced(parcels: FunctionAppSite) -> None:
     before = process_of(parcels)
     assert parcels.call(f"{V1}/trouble/die").status_code == 500
     assert process_of(parcels) != before
-    assert f"Worker {before} ended (exit code 3)" in parcels.log()
+    parcels.log_comes_to_hold(f"Worker {before} ended (exit code 3)")
 
 
 def test_one_that_sleeps_keeps_nobody_waiting(parcels: FunctionAppSite, gate: Path) -> None:
+    begun = parcels.log().count("sleep: begins")
     with ThreadPoolExecutor(1) as pool:
         sleeping = pool.submit(parcels.call, f"{V1}/trouble/sleep", params={"until": str(gate)})
-        parcels.log_comes_to_hold("sleep: begins")
+        parcels.log_comes_to_hold("sleep: begins", begun + 1)
         assert parcels.call(f"{V1}/echo").text == "GET"
         gate.touch()
         assert sleeping.result().text == "awake"
@@ -101,17 +120,14 @@ def test_what_is_printed_or_logged_is_in_the_log(parcels: FunctionAppSite) -> No
         parcels.log_comes_to_hold(text)
 
 
+@pytest.mark.usefixtures("two_processes")
 def test_as_many_processes_as_the_setting_says(parcels: FunctionAppSite) -> None:
-    parcels.change_settings(FUNCTIONS_WORKER_PROCESS_COUNT="2")
     processes = [process_of(parcels) for _ in range(6)]
     assert len(set(processes)) == 2
 
 
+@pytest.mark.usefixtures("one_call_at_a_time")
 def test_more_requests_than_host_json_allows(parcels: FunctionAppSite, gate: Path) -> None:
-    files = project("parcels")
-    host = json.loads(files["host.json"])
-    host["extensions"]["http"] |= {"maxConcurrentRequests": 1, "maxOutstandingRequests": 2}
-    assert parcels.deploy(files | {"host.json": json.dumps(host).encode()}).succeeded
     path = f"{V1}/trouble/sleep?until={gate}"
     with ThreadPoolExecutor(3) as pool:
         sent = [pool.submit(parcels.call, path) for _ in range(3)]

@@ -2,15 +2,16 @@
 
 import pytest
 import requests
-from function_app_sites import AzureAccount, FunctionAppSite, project, zipped
+from function_app_sites import AzureAccount, FunctionAppSite, project
 from terminal import Open
 
 from mc_assets.local_cloud.settings import LocalSettings
+from small_function_apps import zipped
 
 
 @pytest.fixture(scope="module")
 def azure(open_terminal: Open, local_clouds: LocalSettings) -> AzureAccount:
-    return AzureAccount(open_terminal(), local_clouds.state)
+    return AzureAccount.opened(open_terminal, local_clouds)
 
 
 @pytest.fixture(scope="module")
@@ -206,10 +207,6 @@ BROKEN = {
         },
         "cannot load the bad function: no binding feeds its parameters ['request']",
     ),
-    "a function.json that leads nowhere": (
-        {"Lost/function.json": b'{"scriptFile": "__init__.py"}', "Lost/__init__.py": b""},
-        "Lost/function.json leads to no function",
-    ),
 }
 STILLBORN = {
     "ends the process": (
@@ -241,6 +238,20 @@ def test_an_app_that_cannot_be_indexed(breaking: FunctionAppSite, kind: str) -> 
     status = breaking.call("/admin/host/status", key=breaking.keys.master_key).json()
     assert status["state"] == "Running"
     assert reason in status["errors"][0]
+
+
+def test_a_folder_that_fails_fails_alone(breaking: FunctionAppSite) -> None:
+    quote = {name: text for name, text in project("classic").items() if "Nightly" not in name}
+    lost = {"Lost/function.json": quote["Quote/function.json"].replace(b"quotes/", b"lost/")}
+    untold = {"Untold/function.json": b'{"scriptFile": "__init__.py", "bindings": [{}]}'}
+    assert breaking.deploy(quote | lost | untold).succeeded
+    assert set(breaking.functions()) == {"Quote", "Lost"}
+    key = breaking.keys.function_keys["default"]
+    assert breaking.call("/api/quotes/mies", key=key).text == "Mies: less is more"
+    answer = breaking.call("/api/lost/mies", key=key)
+    assert (answer.status_code, answer.content) == (500, b"")
+    breaking.log_comes_to_hold("Lost/function.json leads to no function", 2)
+    breaking.log_comes_to_hold("Untold/function.json: its binding 1 has no name")
 
 
 @pytest.mark.parametrize("kind", STILLBORN)

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from azure_server import WEST, AzureServer
 
+STRINGS = [{"name": "db", "connectionString": "x", "type": "SQLAzure"}]
+
 
 def test_flex_app_shows_its_plan_and_runtime(azure: AzureServer) -> None:
     app = azure.flex_app("flex", "flex-app")
@@ -192,6 +194,52 @@ def test_connection_strings_are_refused_not_dropped(azure: AzureServer) -> None:
     with pytest.raises(azure.errors.HttpResponseError, match="use app settings"):
         apps.update_connection_strings("strings", "strings-app", body)
     assert not apps.list_connection_strings("strings", "strings-app").properties
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "", {"siteConfig": {"connectionStrings": STRINGS}}),
+        ("PATCH", "", {"siteConfig": {"connectionStrings": STRINGS}}),
+        ("PUT", "/slots/staging", {"siteConfig": {"connectionStrings": STRINGS}}),
+        ("PUT", "/config/web", {"connectionStrings": STRINGS}),
+        ("PATCH", "/config/web", {"connectionStrings": STRINGS}),
+    ],
+)
+def test_connection_strings_are_refused_within_a_site_config(
+    azure: AzureServer, method: str, path: str, body: dict[str, Any]
+) -> None:
+    app = azure.premium_app("inner", "inner-app")
+    url = _site_path(azure, "inner", "inner-app") + path
+    about = {"location": WEST, "kind": app.kind}
+    refused = azure.arm(method, url, json=about | {"properties": body})
+    assert refused.status_code == 400
+    assert "use app settings" in refused.json()["error"]["message"]
+    assert (
+        azure.arm("GET", _site_path(azure, "inner", "inner-app/slots/staging")).status_code == 404
+    )
+    empty = azure.arm(
+        "PATCH",
+        _site_path(azure, "inner", "inner-app"),
+        json={"properties": {"siteConfig": {"connectionStrings": []}}},
+    )
+    assert "connectionStrings" not in empty.json()["properties"]["siteConfig"]
+
+
+def test_client_certificates_are_refused_not_forgotten(azure: AzureServer) -> None:
+    app = azure.premium_app("certs", "certs-app")
+    apps = azure.web.web_apps
+    required = {"clientCertEnabled": True, "clientCertMode": "Required"}
+    with pytest.raises(azure.errors.HttpResponseError, match="asks no caller for a certificate"):
+        apps.update("certs", "certs-app", {"properties": required})
+    body = {"location": WEST, "kind": app.kind, "properties": required}
+    with pytest.raises(azure.errors.HttpResponseError, match="asks no caller for a certificate"):
+        apps.begin_create_or_update("certs", "certs-other", body)
+    assert [each.name for each in apps.list_by_resource_group("certs")] == ["certs-app"]
+    # What Azure's own answers say of an app that asks nobody, as clients send it back.
+    given = {"clientCertEnabled": False, "clientCertMode": "Required"}
+    kept = apps.update("certs", "certs-app", {"properties": given})
+    assert (kept.client_cert_enabled, kept.client_cert_mode) == (False, "Required")
 
 
 def test_an_identity_taken_away_leaves_no_principal(azure: AzureServer) -> None:

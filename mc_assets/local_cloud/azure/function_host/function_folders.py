@@ -13,53 +13,113 @@ from typing import Any
 _PACKAGE = "__app__"
 
 
+class FunctionJsonError(Exception):
+    """A function.json describes no function; the text says why."""
+
+
 @dataclass(frozen=True)
 class FunctionFolder:
     """A folder's function, in the terms in which azure.functions describes a registered one."""
 
     folder: Path
-    settings: dict[str, Any]
-    user_function: Callable[..., Any]
+    script: Path
+    entry_point: str
+    bindings: tuple[dict[str, Any], ...]
 
     @property
     def function_script_file(self) -> str:
-        return f"{self.folder.name}/{self.settings['scriptFile']}"
+        return f"{self.folder.name}/{self.script}"
 
     def get_function_name(self) -> str:
         return self.folder.name
 
-    def get_user_function(self) -> Callable[..., Any]:
-        return self.user_function
-
     def get_raw_bindings(self) -> list[str]:
-        bindings = self.settings.get("bindings") or []
-        return [json.dumps({**each, "direction": each["direction"].upper()}) for each in bindings]
+        return [json.dumps(binding) for binding in self.bindings]
+
+    def get_user_function(self) -> Callable[..., Any]:
+        """Import the script; raises whatever that raises.
+
+        Raises:
+            ValueError: it does not define the entry point.
+        """
+        steps = [self.folder.name, *self.script.with_suffix("").parts]
+        module = _module(self.folder.parent, [step for step in steps if step != "__init__"])
+        if not hasattr(module, self.entry_point):
+            raise ValueError(
+                f"{self.folder.name}/function.json leads to no function: {self.script} does not "
+                f"define {self.entry_point}()."
+            )
+        return getattr(module, self.entry_point)
 
 
 def found(root: Path) -> list[FunctionFolder]:
-    """Import the script of every folder with a function.json.
-
-    Raises:
-        ValueError: a function.json cannot be read, or does not lead to a function.
-    """
-    return [_read(path) for path in sorted(root.glob("*/function.json"))]
+    """Read every function.json; one that cannot be read is told of, and its folder left out."""
+    folders: list[FunctionFolder] = []
+    for path in sorted(root.glob("*/function.json")):
+        try:
+            folders.append(_read(path))
+        except (OSError, FunctionJsonError) as error:
+            sys.stderr.write(
+                f"[ERROR] The '{path.parent.name}' function is in error: "
+                f"{path.parent.name}/{path.name}: {error}\n"
+            )
+    return folders
 
 
 def _read(path: Path) -> FunctionFolder:
-    shown = f"{path.parent.name}/{path.name}"
     try:
         settings = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{shown} is not valid JSON: {error}.") from error
+        raise FunctionJsonError(f"it is not valid JSON: {error}.") from error
+    if not isinstance(settings, dict):
+        raise FunctionJsonError("it holds no JSON object.")
     script = Path(str(settings.get("scriptFile")))
     if script.suffix != ".py":
-        raise ValueError(f"{shown} names no Python script: its scriptFile is {str(script)!r}.")
-    steps = [path.parent.name, *script.with_suffix("").parts]
-    module = _module(path.parents[1], [step for step in steps if step != "__init__"])
-    name = settings.get("entryPoint", "main")
-    if not hasattr(module, name):
-        raise ValueError(f"{shown} leads to no function: {script} does not define {name}().")
-    return FunctionFolder(path.parent, settings, getattr(module, name))
+        raise FunctionJsonError(f"it names no Python script: its scriptFile is {str(script)!r}.")
+    bindings = settings.get("bindings")
+    if not isinstance(bindings, list) or not bindings:
+        raise FunctionJsonError("at least one binding must be declared.")
+    return FunctionFolder(
+        folder=path.parent,
+        script=script,
+        entry_point=str(settings.get("entryPoint") or "main"),
+        bindings=tuple(_binding(each, place) for place, each in enumerate(bindings, 1)),
+    )
+
+
+def _binding(given: object, place: int) -> dict[str, Any]:
+    """A binding with its direction spelled as azure.functions spells it.
+
+    A trigger may leave it out: it can only be `in`.
+    """
+    if not isinstance(given, dict):
+        raise FunctionJsonError(f"its binding {place} is not an object.")
+    for key in ("name", "type"):
+        if not isinstance(given.get(key), str) or not given[key]:
+            raise FunctionJsonError(f"its binding {given.get('name') or place!r} has no {key}.")
+    is_trigger = given["type"].lower().endswith("trigger")
+    direction = given.get("direction") or ("in" if is_trigger else None)
+    if direction is None:
+        raise FunctionJsonError(
+            f"its binding '{given['name']}' has no direction: it can be in or out."
+        )
+    if str(direction).lower() not in ("in", "out"):
+        raise FunctionJsonError(
+            f"its binding '{given['name']}' has the direction {direction!r}: it can be in or out."
+        )
+    if given["type"] == "httpTrigger":
+        _check_http(given)
+    return {**given, "direction": str(direction).upper()}
+
+
+def _check_http(trigger: dict[str, Any]) -> None:
+    methods = trigger.get("methods") or []
+    if not isinstance(methods, list) or not all(isinstance(method, str) for method in methods):
+        raise FunctionJsonError(
+            f"its binding '{trigger['name']}' does not list its methods by name."
+        )
+    if not isinstance(trigger.get("route") or "", str):
+        raise FunctionJsonError(f"its binding '{trigger['name']}' has a route that is not text.")
 
 
 def _module(root: Path, steps: list[str]) -> ModuleType:

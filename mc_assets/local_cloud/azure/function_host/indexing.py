@@ -4,9 +4,11 @@ import importlib
 import inspect
 import json
 import os
+import sys
+import traceback
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ _ENTRY_SCRIPT = "function_app.py"
 
 
 class FunctionLoadError(RuntimeError):
-    """A function's signature does not fit its bindings; the whole app is then not indexed."""
+    """A function's signature does not fit its bindings."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"cannot load the {name} function: {reason}")
@@ -74,8 +76,7 @@ def load(function: Any, root: Path) -> LoadedFunction:
     Raises:
         FunctionLoadError: its parameters or annotations do not fit its bindings.
     """
-    name = function.get_function_name()
-    bindings = [json.loads(text) for text in function.get_raw_bindings()]
+    name, bindings = function.get_function_name(), _bindings(function)
     call = function.get_user_function()
     bound = {each["name"]: each for each in bindings if each["name"] != "$return"}
     annotations = typing.get_type_hints(call)
@@ -92,16 +93,37 @@ def load(function: Any, root: Path) -> LoadedFunction:
     if returned and "return" in annotations:
         _check_return(name, returned, annotations["return"])
     directory = getattr(function, "folder", root)
-    return _loaded(function, call, bindings, wants_context, directory)
+    return _loaded(function, call, wants_context=wants_context, directory=directory)
+
+
+def load_or_list(function: Any, root: Path) -> LoadedFunction:
+    """As `load`, but a function that cannot be loaded is listed all the same: its calls fail.
+
+    source: azure-functions-python-worker issue 261, on functions in folders.
+    """
+    try:
+        return load(function, root)
+    except BaseException as error:  # noqa: BLE001 - whatever an import raises, SystemExit too, is this function's error alone
+        name = function.get_function_name()
+        sys.stderr.write(
+            f"[ERROR] The '{name}' function could not be loaded: every call of it will fail.\n"
+            f"{traceback.format_exc()}"
+        )
+        listed = _loaded(function, _failing(name, error), wants_context=False, directory=root)
+        return replace(listed, unserved=())
+
+
+def _failing(name: str, error: BaseException) -> Callable[..., Any]:
+    def call(**_arguments: Any) -> Any:
+        raise RuntimeError(f"The {name} function was not loaded.") from error
+
+    return call
 
 
 def _loaded(
-    function: Any,
-    call: Callable[..., Any],
-    bindings: list[dict[str, Any]],
-    wants_context: bool,
-    directory: Path,
+    function: Any, call: Callable[..., Any], *, wants_context: bool, directory: Path
 ) -> LoadedFunction:
+    bindings = _bindings(function)
     trigger = next((each for each in bindings if each["type"] == "httpTrigger"), None)
     inputs = [each["name"] for each in bindings if each["direction"] == "IN"]
     outputs = [each for each in bindings if each["direction"] == "OUT"]
@@ -118,6 +140,10 @@ def _loaded(
         directory=directory,
         info=_info(function, bindings, trigger),
     )
+
+
+def _bindings(function: Any) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in function.get_raw_bindings()]
 
 
 def _info(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from mc_assets.local_cloud.azure.function_host.records import FunctionInfo
@@ -207,20 +208,18 @@ def _names_a_file(value: str) -> bool:
     return bool(dot and extension)
 
 
-def _whole_number(bits: int) -> Callable[[str], Callable[[str], bool]]:
+def _whole_number(text: str, bits: int = 64) -> int:
+    """Digits with or without a sign, and no more than the bits hold; int() would take `1_000`."""
     limit = 1 << (bits - 1)
-    return lambda _arguments: (
-        lambda value: (
-            re.fullmatch(r"[+-]?\d{1,20}", value, re.ASCII) is not None
-            and -limit <= int(value) < limit
-        )
-    )
+    if not re.fullmatch(r"[+-]?\d{1,20}", text, re.ASCII) or not -limit <= int(text) < limit:
+        raise ValueError(f"{text!r} is not a whole number of {bits} bits")
+    return int(text)
 
 
 def _between(
     measure: Callable[[str], int], arguments: str, lower: bool, upper: bool
 ) -> Callable[[str], bool]:
-    bounds = [int(text) for text in arguments.split(",")]
+    bounds = [_whole_number(text.strip()) for text in arguments.split(",")]
     least = bounds[0] if lower else None
     most = bounds[-1] if upper else None
 
@@ -235,8 +234,8 @@ def _between(
 
 
 _CONSTRAINTS: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
-    "int": _whole_number(32),
-    "long": _whole_number(64),
+    "int": _reads_as(partial(_whole_number, bits=32)),
+    "long": _reads_as(_whole_number),
     "bool": _like("true|false"),
     "guid": _like(_GUID),
     "alpha": _like("[a-z]*"),
@@ -250,9 +249,9 @@ _CONSTRAINTS: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
     "length": lambda arguments: _between(len, arguments, lower=True, upper=True),
     "minlength": lambda arguments: _between(len, arguments, lower=True, upper=False),
     "maxlength": lambda arguments: _between(len, arguments, lower=False, upper=True),
-    "min": lambda arguments: _between(int, arguments, lower=True, upper=False),
-    "max": lambda arguments: _between(int, arguments, lower=False, upper=True),
-    "range": lambda arguments: _between(int, arguments, lower=True, upper=True),
+    "min": lambda arguments: _between(_whole_number, arguments, lower=True, upper=False),
+    "max": lambda arguments: _between(_whole_number, arguments, lower=False, upper=True),
+    "range": lambda arguments: _between(_whole_number, arguments, lower=True, upper=True),
     "regex": lambda arguments: (
         lambda value, found=re.compile(arguments, re.IGNORECASE): found.search(value) is not None
     ),

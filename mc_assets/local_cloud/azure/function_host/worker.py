@@ -76,8 +76,10 @@ class Worker:
     def _index(self) -> dict[str, Any]:
         try:
             _load_siblings("function_folders", "indexing", "invocation")
-            found = indexing.registered(self._root) or function_folders.found(self._root)
-            loaded = [indexing.load(function, self._root) for function in found]
+            loaded = [indexing.load(each, self._root) for each in indexing.registered(self._root)]
+            if not loaded:
+                folders = function_folders.found(self._root)
+                loaded = [indexing.load_or_list(each, self._root) for each in folders]
         except BaseException:  # noqa: BLE001 - whatever an app's import raises, SystemExit too, is its error
             return {"functions": [], "error": traceback.format_exc()}
         if not loaded:

@@ -74,11 +74,7 @@ async def list_connection_strings(request: Request) -> Response:
 
 async def put_connection_strings(request: Request) -> Response:
     """Takes an empty set alone, as clients write it that copy a configuration to a slot."""
-    if (await json_body(request)).get("properties"):
-        message = (
-            "This cloud keeps no connection strings: use app settings, as functions read them."
-        )
-        raise ArmError(400, "BadRequest", message)
+    _refuse_connection_strings((await json_body(request)).get("properties"))
     return await list_connection_strings(request)
 
 
@@ -89,12 +85,11 @@ async def get_config(request: Request) -> Response:
 
 async def put_config(request: Request) -> Response:
     """Write the parts of the site config that are sent; settings within them replace all others."""
-    given = dict((await json_body(request)).get("properties") or {})
+    given, settings = read_site_config((await json_body(request)).get("properties"))
     site = site_of(request)
-    listed = given.pop("appSettings", None)
-    if listed is not None:
-        site["settings"] = settings_from_list(listed)
-        check_settings(site["settings"], tier(cloud_of(request).store, site))
+    if settings is not None:
+        site["settings"] = settings
+        check_settings(settings, tier(cloud_of(request).store, site))
     site["config"] |= given
     save(request, site)
     await cloud_of(request).hosting.activate(site["id"])
@@ -192,11 +187,16 @@ def site_config(site: Document) -> Document:
     return CONFIG_DEFAULTS | given
 
 
-def settings_from_list(listed: object) -> dict[str, str]:
-    """[{name, value}, ...] as site bodies carry settings -> {name: value}."""
-    if not isinstance(listed, list) or not all(isinstance(pair, dict) for pair in listed):
-        raise ArmError(400, "BadRequest", "siteConfig.appSettings must list names and values.")
-    return _strings({pair.get("name"): pair.get("value") for pair in listed})
+def read_site_config(given: Document | None) -> tuple[Document, dict[str, str] | None]:
+    """The parts of a site config that are kept, and the settings within it, None if it has none.
+
+    Raises:
+        ArmError: 400, naming what cannot be taken.
+    """
+    config = dict(given or {})
+    _refuse_connection_strings(config.pop("connectionStrings", None))
+    listed = config.pop("appSettings", None)
+    return config, None if listed is None else _settings_from_list(listed)
 
 
 def check_settings(settings: dict[str, str], sku: str) -> None:
@@ -210,6 +210,21 @@ def check_settings(settings: dict[str, str], sku: str) -> None:
         message = (
             f"The following app setting (Site.SiteConfig.AppSettings.{refused[0]}) for Flex "
             "Consumption sites is invalid. Please remove or rename it before retrying."
+        )
+        raise ArmError(400, "BadRequest", message)
+
+
+def _settings_from_list(listed: object) -> dict[str, str]:
+    """[{name, value}, ...] as site bodies carry settings -> {name: value}."""
+    if not isinstance(listed, list) or not all(isinstance(pair, dict) for pair in listed):
+        raise ArmError(400, "BadRequest", "siteConfig.appSettings must list names and values.")
+    return _strings({pair.get("name"): pair.get("value") for pair in listed})
+
+
+def _refuse_connection_strings(given: object) -> None:
+    if given:
+        message = (
+            "This cloud keeps no connection strings: use app settings, as functions read them."
         )
         raise ArmError(400, "BadRequest", message)
 

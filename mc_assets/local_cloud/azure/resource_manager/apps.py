@@ -23,7 +23,7 @@ from mc_assets.local_cloud.azure.resource_manager.app_routes import (
 )
 from mc_assets.local_cloud.azure.resource_manager.app_settings import (
     check_settings,
-    settings_from_list,
+    read_site_config,
     site_config,
 )
 from mc_assets.local_cloud.azure.resource_manager.arm import (
@@ -230,13 +230,14 @@ def _changes(site: Document | None, body: Document, plan: Document) -> Document:
     """What a PUT or PATCH writes; parts that it does not mention keep their value."""
     before = site or {}
     given = dict(body.get("properties") or {})
-    config = dict(given.get("siteConfig") or {})
-    listed = config.pop("appSettings", None)
+    _refuse_client_certificates(given)
+    config, settings = read_site_config(given.get("siteConfig"))
     kind = str(body.get("kind") or before.get("kind") or "functionapp,linux")
     if "functionapp" not in kind:
         message = f"The site kind '{kind}' is not supported: this cloud runs function apps only."
         raise ArmError(400, "BadRequest", message)
-    settings = before.get("settings", {}) if listed is None else settings_from_list(listed)
+    if settings is None:
+        settings = before.get("settings", {})
     flex = given.get("functionAppConfig") or before.get("functionAppConfig")
     if plan["sku"]["tier"] == FLEX:
         _check_flex(flex)
@@ -332,6 +333,16 @@ def _check_flex(config: Document | None) -> None:
         raise ArmError(400, "BadRequest", message)
     if runtime.get("name") != "python" or not runtime.get("version"):
         message = "Site.FunctionAppConfig.Runtime must be python with a version."
+        raise ArmError(400, "BadRequest", message)
+
+
+def _refuse_client_certificates(given: Document) -> None:
+    # The mode alone means nothing: Azure itself gives every app one, with clientCertEnabled false.
+    if given.get("clientCertEnabled"):
+        message = (
+            "This cloud asks no caller for a certificate, so clientCertEnabled would be a promise "
+            "that it does not keep: leave it out, and let keys decide who may call."
+        )
         raise ArmError(400, "BadRequest", message)
 
 

@@ -1,6 +1,5 @@
 """Which apps are indexed, and what is said about those that are not."""
 
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,83 +198,3 @@ def test_a_function_whose_route_is_taken_is_in_error_and_the_others_go_on(
     assert served.activate(root).error is None
     assert served.call("/api/x").text == "one"
     assert "The 'two' function is in error: The route specified conflicts" in served.log()
-
-
-def test_functions_in_folders(served: Served, tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        {
-            "shared/texts.py": "GREETING = 'hello'",
-            "Greet/function.json": function_json(
-                '{"name": "$return", "type": "http", "direction": "out"}',
-                '"route": "greet/{name}", "methods": ["get"]',
-            ),
-            "Greet/__init__.py": """
-                import azure.functions as func
-                from ..shared import texts
-                from . import polite
-
-                def main(req: func.HttpRequest, context: func.Context) -> str:
-                    folder = context.function_directory.rpartition("/")[2]
-                    return f"{texts.GREETING} {polite.title(req.route_params['name'])} {folder}"
-            """,
-            "Greet/polite.py": "title = str.title",
-            "store/function.json": function_json(
-                '{"name": "answer", "type": "http", "direction": "out"}',
-                script='"scriptFile": "store.py", "entryPoint": "keep", ',
-            ),
-            "store/store.py": """
-                import azure.functions as func
-                from __app__.shared import texts
-
-                async def keep(req: func.HttpRequest, answer: func.Out[func.HttpResponse]) -> None:
-                    answer.set(func.HttpResponse(texts.GREETING, status_code=202))
-            """,
-        },
-    )
-    index = served.activate(tmp_path)
-    assert index.error is None
-    assert [function.name for function in index.functions] == ["Greet", "store"]
-    assert served.call("/api/greet/ada").text == "hello Ada Greet"
-    assert served.call("/api/greet/ada", "POST").status_code == 404
-    assert served.call("/api/store").status_code == 202
-
-
-@pytest.mark.parametrize(
-    ("files", "reason"),
-    [
-        ({"f/function.json": "{"}, "f/function.json is not valid JSON"),
-        ({"f/function.json": "{}"}, "names no Python script"),
-        (
-            {"f/function.json": '{"scriptFile": "__init__.py"}', "f/__init__.py": "import gone"},
-            "No module named 'gone'",
-        ),
-        (
-            {"f/function.json": '{"scriptFile": "__init__.py"}', "f/__init__.py": ""},
-            "f/function.json leads to no function: __init__.py does not define main()",
-        ),
-    ],
-)
-def test_folders_that_lead_to_no_function(
-    served: Served, tmp_path: Path, files: dict[str, str], reason: str
-) -> None:
-    write(tmp_path, files)
-    index = served.activate(tmp_path)
-    assert index.error is not None
-    assert reason in index.error
-
-
-def write(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-
-
-def function_json(
-    output: str, trigger: str = '"methods": []', script: str = '"scriptFile": "__init__.py", '
-) -> str:
-    return (
-        f'{{{script} "bindings": [{{"type": "httpTrigger", "direction": "in", "name": "req", '
-        f'"authLevel": "anonymous", {trigger}}}, {output}]}}'
-    )
