@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_LINE = 64 * 1024
 _SECONDS_FOR_LAST_LINES = 5
+_PAUSE_SECONDS = 0.05
 
 
 class TrainingProcess:
@@ -79,11 +80,24 @@ class TrainingProcess:
         self._end()
 
     def _end(self) -> None:
-        # A container ends with its first process; what that left running ends here too.
+        # A container ends with its first process; what that left running ends here too. But a shell
+        # dies of the signal at once that asks its script to end: the script keeps its grace.
+        while self._kill_at is not None and time.monotonic() < self._kill_at and self._group_runs():
+            time.sleep(_PAUSE_SECONDS)
         self._signal(signal.SIGKILL)
         deadline = time.monotonic() + _SECONDS_FOR_LAST_LINES
         for reader in self._readers:
             reader.join(max(0.0, deadline - time.monotonic()))
+
+    def _group_runs(self) -> bool:
+        return any(map(self._is_member, psutil.process_iter()))
+
+    def _is_member(self, process: psutil.Process) -> bool:
+        try:
+            grouped = os.getpgid(process.pid) == self._process.pid
+            return grouped and process.status() != psutil.STATUS_ZOMBIE
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            return False
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

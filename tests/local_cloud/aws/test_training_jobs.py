@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import sys
 import zipfile
 from itertools import pairwise
@@ -352,6 +353,24 @@ def test_stop_lets_the_script_save_its_model(jobs: Jobs) -> None:
     ]
     assert jobs.archive("stops") == {"saved-on-stop": b"yes"}
     assert "FailureReason" not in job
+
+
+def test_stop_leaves_the_script_its_grace_though_its_shell_dies_at_once(jobs: Jobs) -> None:
+    script = (
+        "trap 'sleep 1; echo yes > /opt/ml/model/saved-on-stop; exit 0' TERM; "
+        "echo ready; sleep 600 & wait"
+    )
+    algorithm = {
+        "TrainingImage": "image",
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["bash", "-c"],
+        "ContainerArguments": [f"bash -c {shlex.quote(script)}; true"],
+    }
+    jobs.submit("shell-dies", "", AlgorithmSpecification=algorithm)
+    jobs.wait_for_line("shell-dies", "ready")
+    jobs.sagemaker.stop_training_job(TrainingJobName="shell-dies")
+    assert jobs.wait("shell-dies")["TrainingJobStatus"] == "Stopped"
+    assert jobs.archive("shell-dies") == {"saved-on-stop": b"yes\n"}
 
 
 def test_stop_kills_a_script_that_does_not_listen(jobs: Jobs) -> None:
