@@ -7,7 +7,7 @@ from mc_assets.local_cloud.settings import BUCKET, ROLE_ARN, write_atomically
 
 
 def write_sagemaker_defaults(state: Path) -> Path:
-    """Write the file, and tell where it is.
+    """Have the file say what it should, and tell where it is.
 
     Without a bucket and a role from here, the SDK asks AWS's own STS who the caller is: that
     address stands in its code, and no setting moves it.
@@ -21,6 +21,8 @@ def write_sagemaker_defaults(state: Path) -> Path:
         },
     }
     path = state / "sagemaker-sdk.yaml"
-    # Every JSON text is YAML too.
-    write_atomically(path, json.dumps(defaults, indent=2).encode())
+    text = json.dumps(defaults, indent=2).encode()  # every JSON text is YAML too
+    # Asked for by every process that connects, and only ever changed by a new release.
+    if not path.exists() or path.read_bytes() != text:
+        write_atomically(path, text)
     return path

@@ -2,34 +2,27 @@
 
 import io
 import json
+from typing import Any
 
 from moto.logs.models import logs_backends
 from werkzeug.wrappers import Request
 
-from mc_assets.local_cloud.aws.errors import AwsError
 from mc_assets.local_cloud.settings import ACCOUNT_ID
 
 FILTER_TARGET = "Logs_20140328.FilterLogEvents"
 _NO_STREAM = "*"  # in no stream's name
 
 
-def name_streams(request: Request, region: str) -> None:
-    """Write the streams' names into a FilterLogEvents request that gives their prefix.
+def name_streams(request: Request, content: dict[str, Any], region: str) -> None:
+    """Write the streams' names into a FilterLogEvents request whose content gives their prefix.
 
     moto reads names alone, and would answer with the lines of every other stream too.
-
-    Raises:
-        AwsError: the body is not JSON.
     """
-    try:
-        content = json.loads(request.get_data() or b"{}")
-    except ValueError as error:
-        raise AwsError("SerializationException", f"The body is not JSON: {error}.") from error
     prefix = content.pop("logStreamNamePrefix", None)
     backend = logs_backends[ACCOUNT_ID].get(region)
     if prefix is None or backend is None:
         return
-    group = backend.groups.get(content.get("logGroupName"))
+    group = backend.groups.get(content.get("logGroupName", ""))
     # A copy: a job that is running adds to them meanwhile.
     names = [name for name in list(group.streams if group else ()) if name.startswith(prefix)]
     body = json.dumps({**content, "logStreamNames": names or [_NO_STREAM]}).encode()

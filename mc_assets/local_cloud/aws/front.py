@@ -46,7 +46,11 @@ class Front:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ, populate_request=False)
-        answer = self._answer(request) or self._application(request)
+        try:
+            answer = self._answer(request) or self._application(request)
+        except AwsError as error:
+            logger.info("%s refused: %s", request.headers.get("X-Amz-Target"), error.message)
+            answer = _json({"__type": error.code, "message": error.message}, error.status)
         return answer(environ, start_response)
 
     def _answer(self, request: Request) -> Response | None:
@@ -59,44 +63,32 @@ class Front:
         if request.path == "/" and b"Action=SimulatePrincipalPolicy&" in request.get_data():
             return simulate_principal_policy(dict(parse_qsl(request.get_data(as_text=True))))
         _rewind(request)
-        return self._filter_refusal(request) if target == FILTER_TARGET else None
+        if target == FILTER_TARGET:
+            name_streams(request, _read_json(request), _region(request))
+        return None
 
     def _application(self, request: Request) -> Any:
         application: Any = self._moto.get_application(request.environ)
         return self._s3 if application.service == "s3" else application
 
     def _training_answer(self, operation: str, request: Request) -> Response | None:
-        try:
-            content = _read_json(request)
-            if not self._training.serves(operation, content):
-                return None
-            answer = self._training.answer(operation, content, _region(request))
-        except AwsError as error:
-            logger.info("%s refused: %s", operation, error.message)
-            return _refusal(error)
-        return _json(answer, 200)
-
-    def _filter_refusal(self, request: Request) -> Response | None:
-        try:
-            name_streams(request, _region(request))
-        except AwsError as error:
-            return _refusal(error)
-        return None
-
-
-def _refusal(error: AwsError) -> Response:
-    return _json({"__type": error.code, "message": error.message}, error.status)
+        content = _read_json(request)
+        if not self._training.serves(operation, content):
+            return None
+        return _json(self._training.answer(operation, content, _region(request)), 200)
 
 
 def _rewind(request: Request) -> None:
     request.environ["wsgi.input"].seek(0)
 
 
-def _read_json(request: Request) -> Any:
+def _read_json(request: Request) -> dict[str, Any]:
     try:
         content = json.loads(request.get_data() or b"{}")
     except ValueError as error:
         raise AwsError("SerializationException", f"The body is not JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise AwsError("SerializationException", "The body is not a JSON object.")
     _rewind(request)
     return content
 

@@ -26,6 +26,7 @@ from mc_assets.local_cloud.aws.s3_files import S3Files
 from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
 from mc_assets.local_cloud.aws.training_service import TrainingService
 from mc_assets.local_cloud.aws.wsgi import WsgiBridge
+from mc_assets.local_cloud.http_server import configuration
 from mc_assets.local_cloud.settings import (
     BUCKET,
     Credentials,
@@ -40,7 +41,6 @@ _HOST = "127.0.0.1"
 _SPOOL_BYTES = 1 << 20
 # Long enough for a client that waits between two requests, as one that polls a job does.
 _KEEP_ALIVE_S = 60
-_GRACE_S = 5
 
 
 def serve(state: Path, port: int) -> None:
@@ -105,19 +105,11 @@ class _Server(uvicorn.Server):
 
 
 def _listen(listener: socket.socket, front: Front) -> None:
-    config = uvicorn.Config(
+    config = configuration(
         WsgiBridge(front),
-        http="httptools",
-        interface="asgi3",
-        ws="none",
-        lifespan="off",
-        proxy_headers=False,
         server_header=False,
-        access_log=False,
-        log_config=None,
         log_level="warning",
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_GRACE_S,
     )
     logger.info("The local AWS answers on http://%s:%d.", *listener.getsockname())
     _Server(config).run(sockets=[listener])

@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mc_assets.local_cloud.azure.function_host import FunctionHost
 from mc_assets.local_cloud.azure.tls import TlsFiles
+from mc_assets.local_cloud.http_server import configuration
 from mc_assets.local_cloud.settings import LocalCloudError
 
 HOST = "127.0.0.1"
 LAST_PORT = 65535
-GRACE_S = 5
 FLUSH_S = 0.3
 
 
@@ -31,20 +31,7 @@ class Listener:
     """An application served over TLS on a socket that is already bound."""
 
     def __init__(self, sock: socket.socket, tls: TlsFiles, app: ASGIApp) -> None:
-        config = uvicorn.Config(
-            app,
-            ssl_certfile=tls.certificate,
-            ssl_keyfile=str(tls.private_key),
-            http="httptools",
-            interface="asgi3",
-            ws="none",
-            lifespan="off",
-            proxy_headers=False,
-            # Request lines carry keys in their query.
-            access_log=False,
-            log_config=None,
-            timeout_graceful_shutdown=GRACE_S,
-        )
+        config = configuration(app, ssl_certfile=tls.certificate, ssl_keyfile=str(tls.private_key))
         self._socket = sock
         self._server = Server(config)
         self._task: asyncio.Task[None] | None = None

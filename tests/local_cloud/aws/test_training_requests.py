@@ -81,6 +81,7 @@ def test_missing_member(aws: Server) -> None:
         ("SageMaker.DescribeTrainingJob", b"["),
         ("SageMaker.DescribeTrainingJob", b'{"TrainingJobName": 7}'),
         ("Logs_20140328.FilterLogEvents", b"["),
+        ("Logs_20140328.FilterLogEvents", b"[7]"),
     ],
 )
 def test_body_that_cannot_be_read(aws: Server, target: str, body: bytes) -> None:
