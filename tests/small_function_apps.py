@@ -45,6 +45,11 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         wheel.writestr(info + "RECORD", "")
     return name
 """
+    return function_app(version) | required_with(backend)
+
+
+def required_with(backend: str) -> dict[str, str]:
+    """A requirement `gated` that comes with the app and is built by this PEP 517 backend."""
     project = """
 [build-system]
 requires = []
@@ -55,7 +60,7 @@ backend-path = ["."]
 name = "gated"
 version = "1.0"
 """
-    return function_app(version) | {
+    return {
         "requirements.txt": "./gated\n",
         "gated/pyproject.toml": project,
         "gated/backend.py": backend,

@@ -9,6 +9,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
+from mc_assets.local_cloud.aws.api_model import require_valid
 from mc_assets.training_job import (
     JOB_NAME_LIMIT,
     TrainingSettings,
@@ -75,22 +76,27 @@ def test_names_fit_what_sagemaker_takes(model: str, run: str | None) -> None:
         TrainingSettings(),
         TrainingSettings(spot=True, max_runtime=600),
         TrainingSettings(
-            subnets=("subnet-1",),
-            security_group_ids=("sg-1",),
-            volume_kms_key_id="key-1",
-            output_kms_key_id="key-2",
+            subnets=("subnet-0a1b2c3d",),
+            security_group_ids=("sg-0a1b2c3d",),
+            volume_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/1234abcd",
+            output_kms_key_id="alias/models",
             network_isolation=True,
             encrypt_inter_container_traffic=True,
             hyperparameters={"epochs": 3, "lr": 0.1, "dry-run": True},
-            environment={"A": "1"},
+            environment={"NAME": "value"},
         ),
     ],
+    ids=["plain", "spot", "everything"],
 )
-def test_requests_are_valid_by_botocores_model(settings: TrainingSettings) -> None:
+@pytest.mark.parametrize("run_id", [None, "0f2a9c1e-6b1d-4a53-9a55-1f0a3d1f8e77"])
+def test_requests_are_valid_by_the_api_model(
+    settings: TrainingSettings, run_id: str | None
+) -> None:
+    name = job_base_name("a_model_with_quite_a_name", "0123456789abcdef", run_id)
     request = training_job_request(
         settings,
-        image="123456789012.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.13",
-        role_arn="arn:aws:iam::123456789012:role/trainer",
+        image="763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.8-cpu-py312",
+        role_arn="arn:aws:iam::123456789012:role/service-role/trainer",
         region="us-east-1",
         source_uri="s3://bucket/code/sourcedir.tar.gz",
         channels={"training": "s3://bucket/training/", "testing": "s3://bucket/testing/"},
@@ -98,10 +104,14 @@ def test_requests_are_valid_by_botocores_model(settings: TrainingSettings) -> No
         checkpoint_uri="s3://bucket/checkpoints/name",
         tags={"mc-assets-owner": "mc-assets/mnist"},
     )
+    named = {**request, "TrainingJobName": f"{name}-1"}
     model = botocore.session.get_session().get_service_model("sagemaker")
     shape = model.operation_model("CreateTrainingJob").input_shape
-    report = ParamValidator().validate({**request, "TrainingJobName": "name-1"}, shape)
+    report = ParamValidator().validate(named, shape)
     assert not report.has_errors(), report.generate_report()
+    # botocore looks at types and required members alone; what it lets through AWS may still
+    # refuse: patterns, enums, ranges.
+    require_valid("CreateTrainingJob", named)
     assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == settings.max_runtime
     assert ("CheckpointConfig" in request) == settings.spot
 

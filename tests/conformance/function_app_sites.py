@@ -81,6 +81,16 @@ class AzureAccount:
         site.create(sku, settings)
         return site
 
+    def deployed(
+        self, name: str, sku: str, files: Mapping[str, bytes], **settings: str
+    ) -> "FunctionAppSite":
+        """A new app that serves this package; built remotely, as Flex Consumption always does."""
+        build = {} if sku == "FC1" else {"SCM_DO_BUILD_DURING_DEPLOYMENT": "true"}
+        site = self.site(name, sku, **build, **settings)
+        deployment = site.deploy(files)
+        assert deployment.succeeded, deployment.log
+        return site
+
     def _client(self, kind: Any) -> Any:
         return kind(
             self._credential,

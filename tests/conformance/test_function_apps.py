@@ -20,16 +20,8 @@ BODY_LIMIT = 104_857_600
 @pytest.fixture(scope="module")
 def parcels(open_terminal: Open, local_clouds: LocalSettings) -> FunctionAppSite:
     azure = AzureAccount.opened(open_terminal, local_clouds)
-    site = azure.site(
-        "parcels-called",
-        "EP1",
-        SCM_DO_BUILD_DURING_DEPLOYMENT="true",
-        REGION_NAME="north & south",
-        **{"AzureWebJobs.closed.Disabled": "true"},
-    )
-    deployment = site.deploy(project("parcels"))
-    assert deployment.succeeded, deployment.log
-    return site
+    settings = {"REGION_NAME": "north & south", "AzureWebJobs.closed.Disabled": "true"}
+    return azure.deployed("parcels-called", "EP1", project("parcels"), **settings)
 
 
 def test_azure_lists_every_function(parcels: FunctionAppSite) -> None:

@@ -17,15 +17,8 @@ V1 = "/parcels/v1"
 @pytest.fixture(scope="module")
 def parcels(open_terminal: Open, local_clouds: LocalSettings) -> FunctionAppSite:
     azure = AzureAccount.opened(open_terminal, local_clouds)
-    site = azure.site(
-        "parcels-troubled",
-        "EP1",
-        SCM_DO_BUILD_DURING_DEPLOYMENT="true",
-        PYTHON_THREADPOOL_THREAD_COUNT="3",
-    )
-    deployment = site.deploy(project("parcels"))
-    assert deployment.succeeded, deployment.log
-    return site
+    settings = {"PYTHON_THREADPOOL_THREAD_COUNT": "3"}
+    return azure.deployed("parcels-troubled", "EP1", project("parcels"), **settings)
 
 
 @pytest.fixture

@@ -17,34 +17,20 @@ def azure(open_terminal: Open, local_clouds: LocalSettings) -> AzureAccount:
 @pytest.fixture(scope="module")
 def notes(azure: AzureAccount) -> FunctionAppSite:
     """FastAPI, on Flex Consumption."""
-    site = azure.site("fastapi-notes", "FC1")
-    deployment = site.deploy(project("notes"))
-    assert deployment.succeeded, deployment.log
-    return site
+    return azure.deployed("fastapi-notes", "FC1", project("notes"))
 
 
 @pytest.fixture(scope="module")
 def guestbook(azure: AzureAccount) -> FunctionAppSite:
     """Flask, on a Premium plan; one of its requirements is a wheel in the package itself."""
-    site = azure.site(
-        "flask-guestbook",
-        "EP1",
-        SCM_DO_BUILD_DURING_DEPLOYMENT="true",
-        GUESTBOOK_SECRET="signs the sessions",
-    )
-    wheel = {"wheels/visitors-1.0-py3-none-any.whl": visitors_wheel()}
-    deployment = site.deploy(project("guestbook") | wheel)
-    assert deployment.succeeded, deployment.log
-    return site
+    files = project("guestbook") | {"wheels/visitors-1.0-py3-none-any.whl": visitors_wheel()}
+    return azure.deployed("flask-guestbook", "EP1", files, GUESTBOOK_SECRET="signs the sessions")
 
 
 @pytest.fixture(scope="module")
 def classic(azure: AzureAccount) -> FunctionAppSite:
     """Folders with a function.json each, on a Premium plan."""
-    site = azure.site("classic-folders", "EP1", SCM_DO_BUILD_DURING_DEPLOYMENT="true")
-    deployment = site.deploy(project("classic"))
-    assert deployment.succeeded, deployment.log
-    return site
+    return azure.deployed("classic-folders", "EP1", project("classic"))
 
 
 def visitors_wheel() -> bytes:

@@ -1,8 +1,6 @@
 """Deployments by SCM: what Azure says while it builds, and how it refuses one."""
 
-import io
 import threading
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from release_lab import ReleaseLab, candidate
 
 from mc_assets.resources.azure_functions import FunctionApp
 from mc_assets.resources.scm import ScmSite
+from small_function_apps import required_with, zipped
 
 # A requirement whose build waits for the file that the app setting GATE names.
 BACKEND = """
@@ -23,31 +22,11 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         time.sleep(0.02)
     raise SystemExit("the gate is open")
 """
-PROJECT = """
-[build-system]
-requires = []
-build-backend = "backend"
-backend-path = ["."]
-
-[project]
-name = "gated"
-version = "1.0"
-"""
 
 
 def gated_package() -> bytes:
-    buffer = io.BytesIO()
-    files = {
-        "function_app.py": "",
-        "host.json": '{"version": "2.0"}',
-        "requirements.txt": "./gated\n",
-        "gated/backend.py": BACKEND,
-        "gated/pyproject.toml": PROJECT,
-    }
-    with zipfile.ZipFile(buffer, "w") as package:
-        for name, text in files.items():
-            package.writestr(name, text)
-    return buffer.getvalue()
+    files = {"function_app.py": "", "host.json": '{"version": "2.0"}'}
+    return zipped(files | required_with(BACKEND))
 
 
 @pytest.fixture

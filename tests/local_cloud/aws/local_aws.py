@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -18,6 +17,7 @@ import boto3
 from botocore.config import Config
 
 from mc_assets.local_cloud.settings import BUCKET, REGION, ROLE_ARN, load_credentials
+from ports import free_ports
 
 START_SECONDS = 60
 JOB_SECONDS = 60
@@ -30,7 +30,7 @@ class Server:
         self, state: Path, environ: dict[str, str] | None = None, file_limit: int | None = None
     ) -> None:
         self.state = state
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self._environ = {**os.environ, **(environ or {})}
         self._file_limit = file_limit
@@ -179,9 +179,3 @@ def wait_for(check: Callable[[], Any], seconds: float, tell: Callable[[], str]) 
             return found
         time.sleep(0.05)
     raise AssertionError(f"Waited {seconds} s in vain: {tell()}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

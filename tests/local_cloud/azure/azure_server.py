@@ -1,7 +1,6 @@
 """A local Azure in a process of its own, and the real SDK clients pointed at it."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,14 +12,14 @@ from typing import Any
 import requests
 
 from mc_assets.local_cloud.settings import Credentials, load_credentials
+from ports import free_ports
 
 WEST = "westeurope"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    (port,) = free_ports(1)
+    return port
 
 
 @dataclass
