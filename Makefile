@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p $(SUITS) 2>/dev
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test ui lint check clean help
+.PHONY: run test faults ui lint check clean help
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -16,6 +16,9 @@ run: $(READY) ## materialise the whole graph on the local clouds and print the r
 
 test: $(READY) ## run the tests
 	@$(BIN)/pytest
+
+faults: $(READY) ## repeat every fault as often as promised; the counts are printed at the end
+	@$(BIN)/pytest tests/faults --faults full
 
 ui: $(READY) ## open the graph in Dagster's UI on http://127.0.0.1:3000
 	@. $(BIN)/activate && dg dev -h 127.0.0.1

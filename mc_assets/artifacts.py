@@ -99,11 +99,46 @@ class StagedEndpoint(Endpoint):
     asset: ClassVar[str] = "staged_endpoint"
 
 
+class Override(Record):
+    """Why a person let a version through, and past which objections."""
+
+    reason: str
+    objections: tuple[str, ...]
+
+
 class LiveEndpoint(Endpoint):
-    """The package serving users; `previous` is the package it replaced, for the way back."""
+    """The package serving users.
+
+    `number` counts what was ever live, from 1; `previous` is the package that was live before this
+    one, for the way back; `since` and `run_id` say when this one went live, and by which run.
+    """
 
     asset: ClassVar[str] = "live_endpoint"
     previous: StoredObject | None = None
+    number: int = 0
+    since: str = ""
+    run_id: str = ""
+    override: Override | None = None
+
+
+class ReleaseHistory(Record):
+    """Everything that was ever live, in order; a version brought back keeps its first place."""
+
+    releases: tuple[LiveEndpoint, ...] = ()
+
+    def before(self, live: LiveEndpoint) -> LiveEndpoint | None:
+        """What was live before this one; never what was tried after it and refused."""
+        wanted = live.previous.sha256 if live.previous else None
+        earlier = (past for past in reversed(self.releases) if past.number < live.number)
+        return next((past for past in earlier if past.package.sha256 == wanted), None)
+
+    def matching(self, digits: str) -> dict[str, LiveEndpoint]:
+        """The last release of each version whose sha256, or whose content's, begins like this."""
+        return {
+            past.version: past
+            for past in self.releases
+            if past.version.startswith(digits) or past.content_version.startswith(digits)
+        }
 
 
 ARTIFACTS: Mapping[str, type[Artifact]] = {
@@ -113,7 +148,7 @@ ARTIFACTS: Mapping[str, type[Artifact]] = {
 
 
 class Verdict(Record):
-    """What one check said of one version of one asset."""
+    """What one check said of one version of one asset; `why` is empty where its name says it."""
 
     asset_key: str
     version: str
@@ -122,3 +157,4 @@ class Verdict(Record):
     passed: bool
     run_id: str
     at: str
+    why: str = ""

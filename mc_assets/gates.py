@@ -1,12 +1,13 @@
 """Verdicts: every check writes its own down by version; a release reads them before it ships."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from mc_assets.artifacts import Artifact, Verdict
+from mc_assets.artifacts import Artifact, Override, Verdict
 from mc_assets.resources.artifact_store import ArtifactStore
 
 # Asset name -> the checks that must have passed on a version before a later stage ships it.
@@ -15,9 +16,62 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "trained_model": ("archive_contents", "training_metrics"),
     "onnx_model": ("structure", "signature", "parity", "test_accuracy", "not_worse_than_champion"),
     "function_package": ("contents", "clean_process"),
-    "staged_endpoint": ("prediction_accuracy",),
+    "staged_endpoint": ("prediction_accuracy", "latency"),
     "live_endpoint": ("prediction_accuracy",),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is written down of one check on one version."""
+
+    asset_key: str
+    version: str
+    check: str
+    verdict: Verdict | None
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict is not None and self.verdict.passed
+
+    @property
+    def said(self) -> str:
+        if self.verdict is None:
+            return "never ran"
+        if self.verdict.passed:
+            return "passed"
+        why = f": {self.verdict.why.rstrip('.')}" if self.verdict.why else ""
+        return f"failed in run {self.verdict.run_id}{why}"
+
+    def __str__(self) -> str:
+        return f"{self.asset_key} {self.version[:12]} {self.check}: {self.said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Why a version may go on: what its checks said, and what a person overrode, if anything."""
+
+    readings: tuple[Reading, ...]
+    override: Override | None = None
+
+    @property
+    def metadata(self) -> dict[str, dg.MetadataValue]:
+        table = [
+            dg.TableRecord(
+                {
+                    "asset": reading.asset_key,
+                    "version": reading.version[:12],
+                    "check": reading.check,
+                    "verdict": reading.said,
+                }
+            )
+            for reading in self.readings
+        ]
+        metadata: dict[str, dg.MetadataValue] = {"gates": dg.MetadataValue.table(table)}
+        if self.override:
+            metadata["override_reason"] = dg.MetadataValue.text(self.override.reason)
+            metadata["overridden"] = dg.MetadataValue.json(list(self.override.objections))
+        return metadata
 
 
 def judged(
@@ -43,7 +97,8 @@ def judged(
             blocking=blocking,
             passed=passed,
             run_id=context.run.run_id,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            at=now(),
+            why=description or "",
         )
     )
     return dg.AssetCheckResult(
@@ -56,27 +111,49 @@ def judged(
     )
 
 
-def require_passed(store: ArtifactStore, lineage: Mapping[str, str], what: str) -> list[str]:
-    """Every blocking verdict on exactly the versions in `lineage`; the checks that were read.
+def require_passed(
+    store: ArtifactStore,
+    lineage: Mapping[str, str],
+    what: str,
+    warn: Callable[[str], None],
+    further: Sequence[str] = (),
+    override_reason: str = "",
+) -> Admission:
+    """Let a version through on the blocking verdicts on exactly the versions in its `lineage`.
+
+    Args:
+        store: keeps the verdicts.
+        lineage: version by asset key, of all that is about to ship.
+        what: is about to happen, to begin the refusal with.
+        warn: is told every objection that is overridden.
+        further: objections that are no check's.
+        override_reason: a person's, for going on all the same.
 
     Raises:
-        dagster.Failure: lists every one that failed or is missing.
+        dagster.Failure: lists every objection, and nobody gave a reason to go on.
     """
-    read, objections = [], []
-    for asset_key, version in lineage.items():
-        checks = REQUIRED[asset_key.rpartition("/")[2]]
-        for check, verdict in store.read_verdicts(asset_key, version, checks).items():
-            name = f"{asset_key} {version[:12]} {check}"
-            read.append(name)
-            if verdict is None:
-                objections.append(f"{name}: never ran")
-            elif not verdict.passed:
-                objections.append(f"{name}: failed in run {verdict.run_id}")
-    if objections:
+    readings = tuple(
+        Reading(asset_key, version, check, verdict)
+        for asset_key, version in lineage.items()
+        for check, verdict in store.read_verdicts(
+            asset_key, version, REQUIRED[asset_key.rpartition("/")[2]]
+        ).items()
+    )
+    objections = (*(str(reading) for reading in readings if not reading.passed), *further)
+    reason = override_reason.strip()
+    if not objections:
+        return Admission(readings)
+    if not reason:
         raise dg.Failure(
             f"{what} is refused: {'; '.join(objections)}. Run the missing checks, or materialise "
-            "a version that passes.",
-            metadata={"objections": objections},
+            "a version that passes; `override_reason` in the run's config goes on all the same.",
+            metadata={"objections": list(objections)},
             allow_retries=False,
         )
-    return read
+    for objection in objections:
+        warn(f"{what} goes on, because {reason!r}, in spite of: {objection}")
+    return Admission(readings, Override(reason=reason, objections=objections))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

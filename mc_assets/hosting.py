@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from mc_assets.ownership import RETENTION_DAYS, ownership_tags
+
 PlanKind = Literal["flex_consumption", "consumption", "premium"]
 PLAN_KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
 
-OWNER_TAG = "mc-assets-owner"
 # Written last: an app without it, or with another value, is not yet as defs.yaml wants it.
 CONFIGURED_TAG = "mc-assets-configured"
 # Storage Blob Data Owner: what AzureWebJobsStorage by identity needs, and deployments too.
@@ -53,6 +54,7 @@ class Hosting:
     maximum_instances: int = 40
     settings: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    retention_days: int = RETENTION_DAYS
 
     def __post_init__(self) -> None:
         if self.plan not in PLAN_KINDS:
@@ -103,9 +105,10 @@ class Hosting:
     def is_flex(self) -> bool:
         return self.plan == "flex_consumption"
 
-    @property
-    def all_tags(self) -> dict[str, str]:
-        return {**self.tags, OWNER_TAG: f"mc-assets/{self.model}"}
+    def tags_of(self, app: str, run_id: str) -> dict[str, str]:
+        """The tags of what a run makes for an app; what is only for staging may go again."""
+        days = self.retention_days if app == self.staging_app_name else None
+        return {**self.tags, **ownership_tags(self.model, run_id, days)}
 
     def plan_name(self, app: str) -> str:
         # Flex takes one app a plan; the others share.
@@ -124,7 +127,6 @@ def plan_body(hosting: Hosting) -> dict[str, Any]:
     return {
         "location": hosting.location,
         "kind": "functionapp" if hosting.plan != "premium" else "elastic",
-        "tags": hosting.all_tags,
         "sku": _SKUS[hosting.plan],
         "properties": {"reserved": True},
     }
@@ -136,7 +138,6 @@ def storage_body(hosting: Hosting) -> dict[str, Any]:
         "location": hosting.location,
         "kind": "StorageV2",
         "sku": {"name": "Standard_LRS"},
-        "tags": hosting.all_tags,
         "properties": {
             "minimumTlsVersion": "TLS1_2",
             "allowBlobPublicAccess": False,
@@ -171,7 +172,6 @@ def site_body(
     return {
         "location": hosting.location,
         "kind": "functionapp,linux",
-        "tags": hosting.all_tags,
         "identity": {"type": "SystemAssigned"},
         "properties": properties,
     }
@@ -213,9 +213,11 @@ def merged_settings(current: Mapping[str, str], wanted: Mapping[str, str]) -> di
 
 
 def configuration(hosting: Hosting, app: str) -> str:
-    """Twelve digits for all that an app is asked to be, without its secrets and its package."""
+    """Twelve digits for all that an app is asked to be, whichever run asks, without its secrets and
+    its package."""
     secret = None if hosting.is_flex else ""
     bodies = (
+        hosting.tags_of(app, run_id=""),
         plan_body(hosting),
         storage_body(hosting),
         site_body(hosting, "", app_settings(hosting, app, secret), ""),

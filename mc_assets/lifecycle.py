@@ -9,8 +9,12 @@ import dagster as dg
 from pydantic import BeforeValidator, Field
 
 from mc_assets.automation.jobs import build_checks_job, build_teardown_job
+from mc_assets.automation.rollback import build_rollback_job
+from mc_assets.automation.sweep import build_sweep_job
+from mc_assets.cost import Budget, Prices
 from mc_assets.hosting import Hosting, PlanKind
 from mc_assets.model_settings import Gates, ModelSettings
+from mc_assets.ownership import RETENTION_DAYS
 from mc_assets.stages import (
     dataset,
     function_package,
@@ -41,6 +45,24 @@ def _as_text(value: object) -> object:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, BeforeValidator(_as_text)]
+
+
+class Cost(dg.Model, dg.Resolvable):
+    """Prices as you looked them up, and what one training job may cost."""
+
+    prices: dict[str, float] = Field(
+        default_factory=dict, description="On-demand price per hour, by instance type."
+    )
+    currency: str = Field(default=Prices.currency, description="Of the prices and the budget.")
+    as_of: Text = Field(default=Prices.as_of, description="When the prices were looked up.")
+    budget_per_job: float | None = Field(
+        default=None,
+        gt=0,
+        description="Refuse to submit a job that could cost more, should it run for max_runtime.",
+    )
+
+    def budget(self) -> Budget:
+        return Budget(Prices(self.prices, self.currency, self.as_of), self.budget_per_job)
 
 
 class Training(dg.Model, dg.Resolvable):
@@ -91,6 +113,7 @@ class Training(dg.Model, dg.Resolvable):
     output_kms_key_id: str | None = Field(
         default=TrainingSettings.output_kms_key_id, description="KMS key of the model archive."
     )
+    cost: Cost = Field(default_factory=Cost, description="Prices, and the budget of one job.")
 
 
 class Thresholds(dg.Model, dg.Resolvable):
@@ -107,7 +130,8 @@ class Thresholds(dg.Model, dg.Resolvable):
     )
     champion_margin: Share = Field(
         default=Gates.champion_margin,
-        description="How much less accurate than the live model is still let through.",
+        description="How much less accurate than the live model is still let through, once it is "
+        "beyond doubt (95 %) that it is no more; what stays in doubt needs a decision.",
     )
     max_parity_difference: float = Field(
         default=Gates.max_parity_difference,
@@ -118,7 +142,21 @@ class Thresholds(dg.Model, dg.Resolvable):
         default=Gates.max_package_bytes, gt=0, description="Of the zip's files, unpacked."
     )
     max_latency_p95_ms: float = Field(
-        default=Gates.max_latency_p95_ms, gt=0, description="Of single-image calls; warns."
+        default=Gates.max_latency_p95_ms,
+        gt=0,
+        description="Of single-image calls to the live endpoint; warns.",
+    )
+    bake_seconds: float = Field(
+        default=Gates.bake_seconds,
+        ge=0,
+        description="How long a version just promoted is watched, by calling it with every test "
+        "image, before it counts as live; if it fails, the version before is brought back.",
+    )
+    bake_max_latency_p95_ms: float = Field(
+        default=Gates.bake_max_latency_p95_ms,
+        gt=0,
+        description="Of the calls of the bake, and of single-image calls to the staged endpoint; "
+        "a slower version is not released.",
     )
 
 
@@ -168,7 +206,12 @@ class ModelLifecycle(dg.Component, dg.Model, dg.Resolvable):
     )
     owners: list[str] = Field(default_factory=list, description='"team:x" or an e-mail address.')
     tags: dict[str, Text] = Field(
-        default_factory=dict, description="On everything made on AWS and on Azure."
+        default_factory=dict, description="On training jobs, and on everything made on Azure."
+    )
+    retention_days: int = Field(
+        default=RETENTION_DAYS,
+        ge=0,
+        description="How long what nothing needs any more stays, before the sweep lists it.",
     )
     training: Training = Field(default_factory=Training, description="The training job.")
     gates: Thresholds = Field(
@@ -191,24 +234,28 @@ class ModelLifecycle(dg.Component, dg.Model, dg.Resolvable):
             asset_checks=checks,
             jobs=[
                 build_checks_job(model, prefix, checks),
+                build_rollback_job(model, prefix),
+                build_sweep_job(model, prefix),
                 build_teardown_job(model, prefix),
             ],
         )
 
     def settings(self) -> ModelSettings:
         """The YAML's choices as the stages take them; paths from the project's root."""
-        training = self.training.model_dump(exclude={"code", "image"})
+        training = self.training.model_dump(exclude={"code", "image", "cost"})
         model = ModelSettings(
             name=self.name,
             training_code=ROOT / self.training.code,
             training_image=self.training.image,
             training=TrainingSettings(**_frozen(training)),
+            budget=self.training.cost.budget(),
             function_app=ROOT / self.function_app,
             gates=Gates(**self.gates.model_dump()),
             hosting=self.hosting.model_dump(),
             dataset_folder=ROOT / self.dataset_folder if self.dataset_folder else None,
             owners=tuple(self.owners),
             tags=self.tags,
+            retention_days=self.retention_days,
         )
         Hosting(model=self.name, subscription_id="", **model.hosting)  # refuse a wrong choice now
         _require(model.training_code / "train.py", "training.code")

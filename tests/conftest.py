@@ -32,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, do not skip, the conformance tests whose client cannot be installed",
     )
+    parser.addoption(
+        "--faults",
+        choices=("quick", "full"),
+        default="quick",
+        help="how often the faults of tests/faults are repeated: a sample, or as often as promised",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,7 @@ class Graph:
     def of(cls, name: str, **attributes: Any) -> "Graph":
         """A graph from attributes as defs.yaml spells them, with the standard resources."""
         attributes["training"] = {"image": IMAGE, **attributes.get("training", {})}
+        attributes["gates"] = {"bake_seconds": 0, **attributes.get("gates", {})}
         return cls(ModelLifecycle.from_attributes_dict(attributes={"name": name, **attributes}))
 
     @classmethod
@@ -150,6 +151,13 @@ class Graph:
     @cached_property
     def releases(self) -> Releases:
         return build_resources("local")["releases"]
+
+    def last_materialised(self, asset: str) -> dg.AssetMaterialization:
+        """The asset's newest, also one that a failed step wrote."""
+        event = self.instance.get_latest_materialization_event(self.key(asset))
+        assert event is not None
+        assert event.asset_materialization is not None
+        return event.asset_materialization
 
     def secrets(self) -> set[str]:
         """What may never be written down: of this process, of both apps and of their storage."""
@@ -197,9 +205,11 @@ class Graph:
             job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance
         )
 
-    def run_job(self, name: str) -> Ran:
-        """One of the model's own jobs, without its prefix."""
+    def run_job(self, name: str, **config: Any) -> Ran:
+        """One of the model's own jobs, without its prefix; `config` by op, likewise."""
         job = self.defs.resolve_job_def(f"{self.name}_{name}")
-        return Ran(
-            job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance
+        ops = {f"{self.name}_{op}": {"config": value} for op, value in config.items()}
+        result = job.execute_in_process(
+            instance=self.instance, run_config={"ops": ops}, raise_on_error=False
         )
+        return Ran(result, self.instance)

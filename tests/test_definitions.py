@@ -52,7 +52,17 @@ def test_every_stage_hangs_on_the_one_before(definitions: dg.Definitions) -> Non
 
 def test_the_jobs_have_their_names(definitions: dg.Definitions) -> None:
     names = {job.name for job in definitions.resolve_all_job_defs()}
-    assert {"checks", "teardown"} <= names
+    assert {"checks", "rollback", "teardown"} <= names
+
+
+def test_one_release_of_a_model_at_a_time(definitions: dg.Definitions) -> None:
+    """Whatever touches the endpoints takes its turn in the one pool; nothing else waits for it."""
+    graph = definitions.resolve_asset_graph()
+    pools = {key.path[-1]: graph.get(key).pools or set() for key in graph.materializable_asset_keys}
+    assert pools.pop("staged_endpoint") == pools.pop("live_endpoint") == {"mnist_release"}
+    assert set().union(*pools.values()) == set()
+    rollback = definitions.resolve_job_def("rollback")
+    assert {node.definition.pool for node in rollback.nodes} == {"mnist_release"}  # pyright: ignore[reportAttributeAccessIssue] all are ops
 
 
 def test_loading_needs_nothing_imports_nothing_heavy_and_starts_nothing(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from mc_assets.hosting import (
     BLOB_DATA_OWNER,
-    OWNER_TAG,
     PLAN_KINDS,
     Hosting,
     HostingError,
@@ -34,7 +33,6 @@ def test_every_app_is_locked_down(plan: PlanKind) -> None:
     assert body["properties"]["httpsOnly"] is True
     assert config["ftpsState"] == "Disabled"
     assert config["minTlsVersion"] == config["scmMinTlsVersion"] == "1.2"
-    assert body["tags"][OWNER_TAG] == "mc-assets/mnist"
     storage = storage_body(hosting(plan))["properties"]
     assert storage["minimumTlsVersion"] == "TLS1_2"
     assert storage["allowBlobPublicAccess"] is False

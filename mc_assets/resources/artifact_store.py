@@ -2,20 +2,36 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
 from mc_assets.artifacts import ARTIFACTS, Record, StoredObject, Verdict
+from mc_assets.ownership import current_run, ownership_tags
+from mc_assets.resources.aws_failures import aws_failures_named
 from mc_assets.target import CloudTarget
 
 RecordT = TypeVar("RecordT", bound=Record)
 
 CHUNK = 1024 * 1024
+# First parts of the keys that say what is needed; the model's name follows.
+RECORDS, VERDICTS = "records", "verdicts"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as S3 lists it; its key is below the store's prefix."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class ArtifactStore(dg.ConfigurableResource):
@@ -39,23 +55,29 @@ class ArtifactStore(dg.ConfigurableResource):
             os.environ.get("AWS_ACCESS_KEY_ID"),
         )
 
-    def put_bytes(self, key: str, data: bytes) -> StoredObject:
-        """Store bytes under `key` unless an object of that key and size is there already."""
+    def put_bytes(self, key: str, data: bytes, retention_days: int | None = None) -> StoredObject:
+        """Store bytes under `key` unless an object of that key and size is there already.
+
+        Args:
+            retention_days: how long it stays once nothing refers to it; for good if not given.
+        """
         stored = StoredObject(
             uri=self.uri(key), sha256=hashlib.sha256(data).hexdigest(), size=len(data)
         )
         if not self.has(stored):
-            self.client.put_object(
-                Bucket=self.bucket,
-                Key=stored.key,
-                Body=data,
-                ChecksumAlgorithm="SHA256",
-                Metadata={"sha256": stored.sha256},
-            )
+            with aws_failures_named(f"writing {stored.uri}"):
+                self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=stored.key,
+                    Body=data,
+                    ChecksumAlgorithm="SHA256",
+                    Metadata={"sha256": stored.sha256},
+                    Tagging=self._tagging(key, retention_days),
+                )
         return stored
 
-    def put_file(self, key: str, path: Path) -> StoredObject:
-        """Stream a file to `key` unless an object of that key and size is there already."""
+    def put_file(self, key: str, path: Path, retention_days: int | None = None) -> StoredObject:
+        """Stream a file to `key`, likewise."""
         digest = hashlib.sha256()
         with path.open("rb") as stream:
             while chunk := stream.read(CHUNK):
@@ -64,12 +86,13 @@ class ArtifactStore(dg.ConfigurableResource):
             uri=self.uri(key), sha256=digest.hexdigest(), size=path.stat().st_size
         )
         if not self.has(stored):
-            self.client.upload_file(
-                str(path),
-                self.bucket,
-                stored.key,
-                ExtraArgs={"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": stored.sha256}},
-            )
+            extra = {
+                "ChecksumAlgorithm": "SHA256",
+                "Metadata": {"sha256": stored.sha256},
+                "Tagging": self._tagging(key, retention_days),
+            }
+            with aws_failures_named(f"writing {stored.uri}"):
+                self.client.upload_file(str(path), self.bucket, stored.key, ExtraArgs=extra)
         return stored
 
     def has(self, stored: StoredObject) -> bool:
@@ -86,12 +109,13 @@ class ArtifactStore(dg.ConfigurableResource):
         from botocore.exceptions import ClientError
 
         bucket, key = split_uri(uri)
-        try:
-            return self.client.head_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in {"404", "NoSuchKey", "NotFound"}:
-                return None
-            raise
+        with aws_failures_named(f"looking for {uri}"):
+            try:
+                return self.client.head_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"404", "NoSuchKey", "NotFound"}:
+                    return None
+                raise
 
     def read(self, stored: StoredObject) -> bytes:
         """The object's bytes, proven to be those of the record.
@@ -99,8 +123,10 @@ class ArtifactStore(dg.ConfigurableResource):
         Raises:
             dagster.Failure: the bytes have another sha256 than the record names.
         """
-        bucket, key = split_uri(stored.uri)
-        data = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        data = self._get(stored.uri)
+        if hashlib.sha256(data).hexdigest() != stored.sha256:
+            # Read again: an answer can be garbled on its way, an object stays as it is.
+            data = self._get(stored.uri)
         found = hashlib.sha256(data).hexdigest()
         if found != stored.sha256:
             raise dg.Failure(
@@ -110,34 +136,51 @@ class ArtifactStore(dg.ConfigurableResource):
             )
         return data
 
+    def _get(self, uri: str) -> bytes:
+        bucket, key = split_uri(uri)
+        with aws_failures_named(f"reading {uri}"):
+            return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
     def measure(self, uri: str) -> StoredObject:
         """Record of an object that somebody else wrote, hashed by streaming it once."""
         bucket, key = split_uri(uri)
         digest, size = hashlib.sha256(), 0
-        for chunk in self.client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
+        with aws_failures_named(f"reading {uri}"):
+            for chunk in self.client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
         return StoredObject(uri=uri, sha256=digest.hexdigest(), size=size)
 
     def write_record(self, key: str, record: Record) -> None:
-        self.client.put_object(
-            Bucket=self.bucket,
-            Key=f"{self.prefix}/{key}",
-            Body=record.model_dump_json(indent=1).encode(),
-            ContentType="application/json",
-        )
+        with aws_failures_named(f"writing {self.uri(key)}"):
+            self.client.put_object(
+                Bucket=self.bucket,
+                Key=f"{self.prefix}/{key}",
+                Body=record.model_dump_json(indent=1).encode(),
+                ContentType="application/json",
+                Tagging=self._tagging(key, retention_days=None),
+            )
 
     def read_record(self, key: str, kind: type[RecordT]) -> RecordT | None:
         """The record under `key`, or None when none was written."""
         from botocore.exceptions import ClientError
 
+        with aws_failures_named(f"reading {self.uri(key)}"):
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+                    return None
+                raise
+            text = answer["Body"].read()
         try:
-            answer = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
-        except ClientError as error:
-            if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
-                return None
-            raise
-        return kind.model_validate_json(answer["Body"].read())
+            return kind.model_validate_json(text)
+        except ValueError as error:
+            why = " ".join(str(error).split())[:200]
+            raise dg.Failure(
+                f"{self.uri(key)} is no {kind.__name__} record: {why}. If it stays so, materialise "
+                "the asset that writes it again."
+            ) from error
 
     def latest(self, asset_key: dg.AssetKey, kind: type[RecordT]) -> RecordT | None:
         """What the asset's last materialisation handed on."""
@@ -158,8 +201,38 @@ class ArtifactStore(dg.ConfigurableResource):
             for check in checks
         }
 
+    def objects(self, beginning: str) -> Iterator[Listed]:
+        """Every object whose key begins like this."""
+        with aws_failures_named(f"the list of {self.uri(beginning)}"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=f"{self.prefix}/{beginning}"
+            )
+            found = [each for page in pages for each in page.get("Contents", [])]
+        for each in found:
+            key = each["Key"].removeprefix(f"{self.prefix}/")
+            yield Listed(key, each["Size"], each["LastModified"])
+
+    def tags(self, key: str) -> dict[str, str]:
+        with aws_failures_named(f"the tags of {self.uri(key)}"):
+            answer = self.client.get_object_tagging(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
+    def text(self, key: str) -> str:
+        with aws_failures_named(f"reading {self.uri(key)}"):
+            answer = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
+            return answer["Body"].read().decode(errors="replace")
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is gone already is as good."""
+        with aws_failures_named(f"the deletion of {self.uri(key)}"):
+            self.client.delete_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
+
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{self.prefix}/{key}"
+
+    def _tagging(self, key: str, retention_days: int | None) -> str:
+        tags = ownership_tags(model_of(key), current_run(self), retention_days)
+        return urlencode(tags)
 
 
 @lru_cache(maxsize=4)
@@ -201,9 +274,20 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def model_of(key: str) -> str:
+    """The model that a key belongs to."""
+    first, *others = key.split("/")
+    return others[0] if first in {RECORDS, VERDICTS} and others else first
+
+
+def places_of(model: str) -> tuple[str, str, str]:
+    """What all keys of a model begin with: its bytes', its records' and its verdicts'."""
+    return f"{model}/", f"{RECORDS}/{model}/", f"{VERDICTS}/{model}/"
+
+
 def _record_key(asset_key: dg.AssetKey) -> str:
-    return f"records/{asset_key.to_user_string()}.json"
+    return f"{RECORDS}/{asset_key.to_user_string()}.json"
 
 
 def _verdict_key(asset_key: str, version: str, check: str) -> str:
-    return f"verdicts/{asset_key}/{version}/{check}.json"
+    return f"{VERDICTS}/{asset_key}/{version}/{check}.json"

@@ -1,8 +1,6 @@
-"""Azure's control plane as the graph uses it: ensure the function apps, swap, read keys, delete."""
+"""Azure's control plane as the graph uses it: ensure the function apps, swap, read keys."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +9,6 @@ import dagster as dg
 
 from mc_assets.hosting import (
     CONFIGURED_TAG,
-    OWNER_TAG,
     Hosting,
     app_settings,
     configuration,
@@ -21,6 +18,8 @@ from mc_assets.hosting import (
     site_body,
     storage_body,
 )
+from mc_assets.ownership import OWNER_TAG, current_run, is_owned, owner_of
+from mc_assets.resources.azure_failures import azure_failures_named
 from mc_assets.target import CloudTarget, azure_credential
 
 REGISTRATION_SECONDS = 300
@@ -54,6 +53,8 @@ class AzureFunctions(dg.ConfigurableResource):
 
     target: dg.ResourceDependency[CloudTarget]
     polling_interval: int = 1
+    # Of each answer. azure-core's own five minutes, four times over, look like a hang.
+    answer_seconds: int = 120
 
     @cached_property
     def credential(self) -> Any:
@@ -80,17 +81,17 @@ class AzureFunctions(dg.ConfigurableResource):
 
     def scm_token(self) -> str:
         """A bearer token that SCM sites accept: Resource Manager's audience."""
-        return self.credential.get_token(self._scope()).token
+        with azure_failures_named("a token for the SCM sites"):
+            return self.credential.get_token(self._scope()).token
 
     def ensure_group(self, hosting: Hosting) -> None:
         """Have the resource group and the providers; refuse a group that is not ours."""
-        with _failures_named(f"resource group {hosting.group_name}"):
+        with azure_failures_named(f"resource group {hosting.group_name}"):
             for namespace in PROVIDERS:
                 self._ensure_registered(namespace)
-            if self._own_group(hosting) is None:
-                self.resources.resource_groups.create_or_update(
-                    hosting.group_name, {"location": hosting.location, "tags": hosting.all_tags}
-                )
+            if self.own_group(hosting) is None:
+                body = self._tagged(hosting, hosting.app_name, {"location": hosting.location})
+                self.resources.resource_groups.create_or_update(hosting.group_name, body)
 
     def ensure_app(self, hosting: Hosting, name: str) -> FunctionApp:
         """Have the function app with its plan and storage, locked down; as Azure has it now.
@@ -98,7 +99,7 @@ class AzureFunctions(dg.ConfigurableResource):
         An app whose tag says that it is as wanted is only locked down again.
         """
         self.ensure_group(hosting)
-        with _failures_named(f"function app {name}"):
+        with azure_failures_named(f"function app {name}"):
             app = self.find_app(hosting, name)
             if app is None or app.configuration != configuration(hosting, name):
                 self._configure_app(hosting, name, app)
@@ -109,7 +110,7 @@ class AzureFunctions(dg.ConfigurableResource):
 
     def ensure_slot(self, hosting: Hosting, name: str, slot: str) -> FunctionApp:
         """Have a slot of the app, locked down; as Azure has it now."""
-        with _failures_named(f"slot {name}/{slot}"):
+        with azure_failures_named(f"slot {name}/{slot}"):
             found = self.find_app(hosting, name, slot)
             if found is None or found.configuration != configuration(hosting, f"{name}-{slot}"):
                 self._configure_slot(hosting, name, slot, found)
@@ -142,12 +143,12 @@ class AzureFunctions(dg.ConfigurableResource):
 
     def url_of(self, group: str, name: str) -> str:
         """The app's own address, out of any slot."""
-        with _failures_named(f"function app {name}"):
+        with azure_failures_named(f"function app {name}"):
             return f"https://{self.web.web_apps.get(group, name).properties.default_host_name}"
 
     def function_names(self, app: FunctionApp) -> list[str]:
         """Have Azure read the app's functions anew; their names, none if it cannot be imported."""
-        with _failures_named(f"functions of {app.label}"):
+        with azure_failures_named(f"functions of {app.label}"):
             self._sync_triggers(app)
             apps = self.web.web_apps
             found = (
@@ -160,7 +161,7 @@ class AzureFunctions(dg.ConfigurableResource):
     def function_key(self, group: str, name: str, slot: str | None) -> str:
         """The app's default host key: opens every function-level function, nothing else."""
         apps = self.web.web_apps
-        with _failures_named(f"keys of {name}"):
+        with azure_failures_named(f"keys of {name}"):
             keys = (
                 apps.list_host_keys_slot(group, name, slot)
                 if slot
@@ -170,23 +171,25 @@ class AzureFunctions(dg.ConfigurableResource):
 
     def swap(self, app: FunctionApp) -> None:
         """Exchange a slot with production."""
-        with _failures_named(f"swap of {app.label}"):
+        with azure_failures_named(f"swap of {app.label}"):
             self.web.web_apps.begin_swap_slot_with_production(
                 app.group, app.name, {"targetSlot": app.slot, "preserveVnet": True}
             ).result()
 
-    def delete_group(self, hosting: Hosting) -> list[str]:
-        """Delete the resource group and all in it; what it held, empty when there was no group."""
-        with _failures_named(f"resource group {hosting.group_name}"):
-            group = self._own_group(hosting)
-            if group is None:
-                return []
-            held = sorted(
-                f"{resource.type} {resource.name}"
-                for resource in self.resources.resources.list_by_resource_group(hosting.group_name)
-            )
-            self.resources.resource_groups.begin_delete(hosting.group_name).result()
-            return [*held, f"Microsoft.Resources/resourceGroups {hosting.group_name}"]
+    def own_group(self, hosting: Hosting) -> Any:
+        """The model's resource group as Azure has it now, or None.
+
+        Raises:
+            dagster.Failure: a group of that name is there, but not ours.
+        """
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            group = self.resources.resource_groups.get(hosting.group_name)
+        except ResourceNotFoundError:
+            return None
+        _refuse_foreign("resource group", hosting.group_name, group.tags, hosting)
+        return group
 
     def _sync_triggers(self, app: FunctionApp) -> None:
         from azure.core.exceptions import HttpResponseError
@@ -202,19 +205,10 @@ class AzureFunctions(dg.ConfigurableResource):
             if error.status_code != 200:
                 raise
 
-    def _own_group(self, hosting: Hosting) -> Any:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        try:
-            group = self.resources.resource_groups.get(hosting.group_name)
-        except ResourceNotFoundError:
-            return None
-        _refuse_foreign("resource group", hosting.group_name, group.tags, hosting)
-        return group
-
     def _ensure_storage(self, hosting: Hosting) -> Any:
+        body = self._tagged(hosting, hosting.app_name, storage_body(hosting))
         return self.storage.storage_accounts.begin_create(
-            hosting.group_name, hosting.storage_name, storage_body(hosting)
+            hosting.group_name, hosting.storage_name, body
         ).result()
 
     def _ensure_container(self, hosting: Hosting, storage: Any, app: str) -> str:
@@ -245,15 +239,19 @@ class AzureFunctions(dg.ConfigurableResource):
 
     def _configure_app(self, hosting: Hosting, name: str, existing: FunctionApp | None) -> None:
         storage = self._ensure_storage(hosting)
+        # Where apps share a plan it serves users, whichever of them is made first.
+        body = self._tagged(
+            hosting, name if hosting.is_flex else hosting.app_name, plan_body(hosting)
+        )
         plan = self.web.app_service_plans.begin_create_or_update(
-            hosting.group_name, hosting.plan_name(name), plan_body(hosting)
+            hosting.group_name, hosting.plan_name(name), body
         ).result()
         settings = app_settings(hosting, name, self._connection_string(hosting))
         if existing is not None:
             current = self.web.web_apps.list_application_settings(hosting.group_name, name)
             settings = merged_settings(current.properties or {}, settings)
         container = self._ensure_container(hosting, storage, name)
-        body = site_body(hosting, plan.id, settings, container)
+        body = self._tagged(hosting, name, site_body(hosting, plan.id, settings, container))
         site = self.web.web_apps.begin_create_or_update(hosting.group_name, name, body).result()
         self._allow_own_storage(hosting, storage, site)
         self._mark_configured(site.id, configuration(hosting, name))
@@ -261,15 +259,18 @@ class AzureFunctions(dg.ConfigurableResource):
     def _configure_slot(
         self, hosting: Hosting, name: str, slot: str, existing: FunctionApp | None
     ) -> None:
-        apps = self.web.web_apps
+        apps, label = self.web.web_apps, f"{name}-{slot}"
         plan_id = apps.get(hosting.group_name, name).properties.server_farm_id
-        settings = app_settings(hosting, f"{name}-{slot}", self._connection_string(hosting))
+        settings = app_settings(hosting, label, self._connection_string(hosting))
         if existing is not None:
             current = apps.list_application_settings_slot(hosting.group_name, name, slot)
             settings = merged_settings(current.properties or {}, settings)
-        body = site_body(hosting, plan_id, settings, "")
+        body = self._tagged(hosting, label, site_body(hosting, plan_id, settings, ""))
         site = apps.begin_create_or_update_slot(hosting.group_name, name, slot, body).result()
-        self._mark_configured(site.id, configuration(hosting, f"{name}-{slot}"))
+        self._mark_configured(site.id, configuration(hosting, label))
+
+    def _tagged(self, hosting: Hosting, app: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {**body, "tags": hosting.tags_of(app, current_run(self))}
 
     def _ensure_registered(self, namespace: str) -> None:
         """Registering takes a minute or more, and nothing of the namespace can be made before."""
@@ -298,6 +299,7 @@ class AzureFunctions(dg.ConfigurableResource):
             "base_url": connection.resource_manager_url,
             "credential_scopes": [self._scope()],
             "polling_interval": self.polling_interval,
+            "read_timeout": self.answer_seconds,
         }
 
     def _scope(self) -> str:
@@ -318,32 +320,11 @@ def _as_app(hosting: Hosting, site: Any, slot: str | None) -> FunctionApp:
 
 
 def _refuse_foreign(kind: str, name: str, tags: dict[str, str] | None, hosting: Hosting) -> None:
-    wanted = hosting.all_tags[OWNER_TAG]
-    found = (tags or {}).get(OWNER_TAG)
-    if found != wanted:
+    if not is_owned(tags, hosting.model):
+        found = (tags or {}).get(OWNER_TAG)
         raise dg.Failure(
             f"There is a {kind} named {name} already that is not ours: its tag {OWNER_TAG} is "
-            f"{found!r}, not {wanted!r}. Choose another name in defs.yaml, or delete it.",
+            f"{found!r}, not {owner_of(hosting.model)!r}. Choose another name in defs.yaml, or "
+            "delete it.",
             allow_retries=False,
         )
-
-
-@contextmanager
-def _failures_named(what: str) -> Iterator[None]:
-    """Azure's own message, with what it was about; a refusal by the client is not worth a retry."""
-    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
-
-    try:
-        yield
-    except ClientAuthenticationError as error:
-        raise dg.Failure(
-            f"Azure did not accept the credentials for {what}: {error.message}",
-            allow_retries=False,
-        ) from error
-    except HttpResponseError as error:
-        raise dg.Failure(
-            f"Azure refused {what}: {error.message}",
-            allow_retries=error.status_code in {408, 429} or (error.status_code or 500) >= 500,
-        ) from error
-    except AzureError as error:
-        raise dg.Failure(f"Azure could not be reached for {what}: {error.message}") from error

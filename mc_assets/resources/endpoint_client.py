@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mc_assets.resources.azure_failures import is_passing, refuse_untrusted
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -25,15 +27,42 @@ class Answer:
     seconds: float
 
 
-def serving(url: str) -> str | None:
-    """Version of the package that answers `GET /api/health`; None while nothing of ours does."""
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Which package answers `GET /api/health`; None while nothing of ours does, and why not."""
+
+    package: str | None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"package {self.package[:12]}" if self.package else f"none: {self.reason}"
+
+
+def health(url: str, answer_seconds: float = 30) -> Health:
+    """What the endpoint says of itself.
+
+    Raises:
+        dagster.Failure: its certificate is not accepted, which no waiting changes.
+    """
     import requests
 
     try:
-        answer = requests.get(f"{url}/api/health", timeout=(5, 30))
-        return answer.json()["package"] if answer.status_code == 200 else None
-    except (requests.RequestException, ValueError, KeyError, TypeError):
-        return None
+        answer = requests.get(f"{url}/api/health", timeout=(5, answer_seconds))
+    except requests.RequestException as error:
+        refuse_untrusted(error, url)
+        return Health(None, f"it does not answer ({type(error).__name__})")
+    told = f"it answers {answer.status_code} {answer.text.strip()[:200]}"
+    if answer.status_code != 200:
+        return Health(None, told)
+    try:
+        return Health(str(answer.json()["package"]))
+    except (ValueError, KeyError, TypeError):
+        return Health(None, told)
+
+
+def serving(url: str) -> str | None:
+    """Version of the package that answers `GET /api/health`; None while nothing of ours does."""
+    return health(url).package
 
 
 def warm_up(url: str, content_version: str, answers: int = 3, timeout: float = 180) -> float:
@@ -47,25 +76,25 @@ def warm_up(url: str, content_version: str, answers: int = 3, timeout: float = 1
     Raises:
         dagster.Failure: it did not in time; names what it answered last.
     """
-    started, in_a_row, last = time.monotonic(), 0, None
+    started, in_a_row, last = time.monotonic(), 0, Health(None, "it was not asked")
     for last in _ask_until(url, started + timeout):
-        in_a_row = in_a_row + 1 if last == content_version else 0
+        in_a_row = in_a_row + 1 if last.package == content_version else 0
         if in_a_row == answers:
             return time.monotonic() - started
     raise dg.Failure(
         f"{url} did not serve package {content_version[:12]} within {timeout:.0f} s; last it "
-        f"served {(last or 'nothing')[:12]}."
+        f"served {last}."
     )
 
 
-def _ask_until(url: str, deadline: float) -> Iterator[str | None]:
+def _ask_until(url: str, deadline: float) -> Iterator[Health]:
     pause = 0.1
-    while time.monotonic() < deadline:
-        version = serving(url)
-        yield version
+    while (left := deadline - time.monotonic()) > 0:
+        found = health(url, min(30, left))
+        yield found
         time.sleep(pause)
         # Nothing answering is waited for ever longer; every answer may be a billed execution.
-        pause = min(2.0, pause * 1.5) if version is None else 0.2
+        pause = min(2.0, pause * 1.5) if found.package is None else 0.2
 
 
 @dataclass(frozen=True)
@@ -74,6 +103,7 @@ class EndpointClient:
 
     url: str
     key: str
+    answer_seconds: float = 60
 
     def __repr__(self) -> str:
         return f"EndpointClient({self.url})"
@@ -97,10 +127,17 @@ class EndpointClient:
         seconds = time.perf_counter() - started
         if answer.status_code != 200:
             raise dg.Failure(
-                f"{self.url}/api/classify answered {answer.status_code}: {answer.text[:500]}"
+                f"{self.url}/api/classify answered {answer.status_code}: {answer.text[:500]}",
+                allow_retries=is_passing(answer.status_code),
             )
+        try:
+            digits = tuple(answer.json()["digits"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise dg.Failure(
+                f"{self.url}/api/classify answered with what are no digits: {answer.text[:200]}"
+            ) from error
         return Answer(
-            digits=tuple(answer.json()["digits"]),
+            digits=digits,
             model_sha256=answer.headers.get(MODEL_HEADER, ""),
             content_version=answer.headers.get(PACKAGE_HEADER, ""),
             seconds=seconds,
@@ -115,7 +152,8 @@ class EndpointClient:
                 f"{self.url}/api/classify",
                 data=body,
                 headers={"Content-Type": content_type},
-                timeout=(5, 60),
+                timeout=(5, self.answer_seconds),
             )
         except requests.RequestException as error:
+            refuse_untrusted(error, self.url)
             raise dg.Failure(f"{self.url} could not be reached: {error}") from error

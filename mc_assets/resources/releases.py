@@ -1,7 +1,8 @@
 """Bringing a package before users: stage it out of sight, then promote it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -10,6 +11,7 @@ from mc_assets.artifacts import Endpoint
 from mc_assets.hosting import Hosting
 from mc_assets.resources.azure_functions import AzureFunctions, FunctionApp
 from mc_assets.resources.endpoint_client import EndpointClient, serving, warm_up
+from mc_assets.resources.release_pool import dead_runs_looked_for
 from mc_assets.resources.scm import Deployment, ScmSite
 
 SLOT = "staging"
@@ -35,6 +37,11 @@ class Release:
     deployment: Deployment | None = None
     warm_up_seconds: float = 0.0
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything was deployed or swapped."""
+        return self.deployment is not None or self.how == "swapped"
+
 
 class Releases(dg.ConfigurableResource):
     """Slot and swap where the plan has slots; elsewhere a staging app beside the live one.
@@ -47,6 +54,15 @@ class Releases(dg.ConfigurableResource):
     warm_up_answers: int = 3
     warm_up_timeout_seconds: int = 180
     functions_timeout_seconds: int = 120
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Releases"]:
+        """Dagster makes this before it asks for a place in the pool: a run that died has none."""
+        if context.instance is None or context.log is None:
+            yield self
+            return
+        with dead_runs_looked_for(context.instance, context.log):
+            yield self
 
     def client(self, endpoint: Endpoint) -> EndpointClient:
         """Calls a released endpoint with a key read just now; its record carries none."""
@@ -78,13 +94,18 @@ class Releases(dg.ConfigurableResource):
         return self._serve(slot, candidate, redeploy, log)
 
     def promote(self, hosting: Hosting, candidate: Candidate, redeploy: bool, log: Log) -> Release:
-        """Have the candidate serve users: swap it in, or deploy the same zip to the live app."""
+        """Have the candidate serve users: swap it in, or deploy the same zip to the live app.
+
+        Where the slot serves something else, a later release's or the version before's, the
+        candidate is staged there first.
+        """
         live = self.azure.ensure_app(hosting, hosting.app_name)
         if not hosting.releases_by_slot:
             return self._serve(live, candidate, redeploy, log)
         if serving(live.url) == candidate.content_version:
             return Release(live, "already live")
         slot = self.azure.ensure_slot(hosting, hosting.app_name, SLOT)
+        self._serve(slot, candidate, redeploy=False, log=log)
         self._warm_up(slot, candidate)
         log(f"Swapping {slot.label} with production.")
         self.azure.swap(slot)

@@ -13,6 +13,7 @@ from dagster._core.definitions.resource_annotation import TreatAsResourceParam
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.pipes.client import PipesClientCompletedInvocation
 from dagster._core.pipes.context import PipesMessageHandler
+from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 from dagster_pipes import (
     PIPES_PROTOCOL_VERSION,
     PIPES_PROTOCOL_VERSION_FIELD,
@@ -20,10 +21,12 @@ from dagster_pipes import (
     PipesParams,
 )
 
+from mc_assets.outcomes import VANISHED, last_word, training_outcome
+from mc_assets.ownership import RUN_TAG
+from mc_assets.resources.aws_failures import aws_failures_named, whole
+
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
-# FailureReason starts with the kind of failure; these are worth another try, all others are not.
-RETRYABLE_REASONS = ("InternalServerError", "CapacityError")
 ATTEMPTS = 20
 LOG_SETTLE_SECONDS = 2
 
@@ -78,11 +81,12 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
 
     @cached_property
     def client(self) -> Any:
-        return self._given_client or _boto_client("sagemaker")
+        return self._given_client or _boto_client("sagemaker", retries=8)
 
     @cached_property
     def logs_client(self) -> Any:
-        return self._given_logs_client or _boto_client("logs")
+        # Every poll reads the log again: waiting long for one answer would only hold up the others.
+        return self._given_logs_client or _boto_client("logs", retries=3)
 
     def run(  # pyright: ignore[reportIncompatibleMethodOverride] narrower, as its siblings are
         self,
@@ -108,7 +112,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         with dg.open_pipes_session(context, self.context_injector, reader, extras) as session:
             name, how = None, "trained"
             try:
-                name, how = self._find(context, base_name, is_usable)
+                with _uninterrupted():
+                    name, how = self._find(context, base_name, is_usable)
                 if how == "trained":
                     how = self._start(context, session, name, make_request())
                 if how == "adopted":
@@ -117,7 +122,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
                     job = self._wait(context, reader, name)
             except DagsterExecutionInterruptedError as interruption:
                 if name and how != "adopted" and self.forward_termination:
-                    self._stop(context, name)
+                    with capture_interrupts():  # a second Ctrl-C does not leave the job running
+                        self._stop(context, name)
                 _forbid_restart(context, interruption)
                 raise
             _raise_unless_completed(job)
@@ -127,13 +133,16 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         """DescribeTrainingJob's answer, or None when there is no job of that name."""
         from botocore.exceptions import ClientError
 
-        try:
-            return self.client.describe_training_job(TrainingJobName=name)
-        except ClientError as error:
-            # The model names ResourceNotFound; the service answers ValidationException.
-            if "not found" in error.response["Error"].get("Message", "").lower():
-                return None
-            raise
+        what = f"the description of training job {name}"
+        with aws_failures_named(what):
+            try:
+                answer = self.client.describe_training_job(TrainingJobName=name)
+                return whole(answer, "TrainingJobStatus", what)
+            except ClientError as error:
+                # The model names ResourceNotFound; the service answers ValidationException.
+                if "not found" in error.response["Error"].get("Message", "").lower():
+                    return None
+                raise
 
     def _find(
         self,
@@ -168,22 +177,16 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         name: str,
         request: Mapping[str, Any],
     ) -> str:
-        from botocore.exceptions import ClientError
-
         environment = {**request.get("Environment", {}), **session.get_bootstrap_env_vars()}
         try:
-            self.client.create_training_job(
-                **{**request, "TrainingJobName": name, "Environment": environment}
-            )
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "ResourceInUse":
+            with _uninterrupted(), aws_failures_named(f"training job {name}"):
+                self.client.create_training_job(
+                    **{**request, "TrainingJobName": name, "Environment": environment}
+                )
+        except dg.Failure as failure:
+            if failure.metadata.get("error_code") == dg.MetadataValue.text("ResourceInUse"):
                 return "attached"  # another run was faster by a moment
-            raise dg.Failure(
-                f"SageMaker refused training job {name}: {error.response['Error']['Message']}",
-                metadata={"error_code": code},
-                allow_retries=code in {"ThrottlingException", "InternalFailure"},
-            ) from error
+            raise
         context.log.info(f"Training job {name} started on {_instances(request)}.")
         return "trained"
 
@@ -209,8 +212,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         job = self.describe(name)
         if job is None:
             raise dg.Failure(
-                f"Training job {name} has vanished: it was deleted while this run waited for it.",
-                allow_retries=False,
+                f"Training job {name} has vanished. {VANISHED.advice}",
+                allow_retries=VANISHED.is_retryable,
             )
         return job
 
@@ -220,15 +223,33 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         return min(self.max_poll_seconds, 0.5 + age / 10) * random.uniform(0.8, 1.2)  # noqa: S311
 
     def _stop(self, context: dg.AssetExecutionContext, name: str) -> None:
-        from botocore.exceptions import ClientError
-
-        context.log.info(f"The run was interrupted: stopping training job {name}.")
+        """Stop the job, unless another run that is still under way started it."""
         try:
-            self.client.stop_training_job(TrainingJobName=name)
-        except ClientError as error:
+            job = self.describe(name)
+            if job is None or job["TrainingJobStatus"] != "InProgress":
+                return
+            owner = self._owner(job)
+            if owner != context.run.run_id and _is_under_way(context, owner):
+                context.log.info(
+                    f"Training job {name} is run {owner}'s, which goes on: left to it."
+                )
+                return
+            context.log.info(f"The run was interrupted: stopping training job {name}.")
+            with aws_failures_named(f"the end of training job {name}"):
+                self.client.stop_training_job(TrainingJobName=name)
+        except dg.Failure as failure:
             # A job that has just ended by itself needs no stopping.
-            if error.response["Error"]["Code"] != "ValidationException":
-                raise
+            if failure.metadata.get("error_code") != dg.MetadataValue.text("ValidationException"):
+                context.log.error(  # noqa: TRY400 - what counts is the job that goes on
+                    f"{failure.description} Stop training job {name} by hand: it is paid for."
+                )
+
+    def _owner(self, job: Mapping[str, Any]) -> str | None:
+        """The run that started the job, from its tags."""
+        with aws_failures_named(f"the tags of training job {job['TrainingJobName']}"):
+            answer = self.client.list_tags(ResourceArn=job["TrainingJobArn"])
+        tags = {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
+        return tags.get(RUN_TAG)
 
 
 class TrainingLogReader(dg.PipesMessageReader):
@@ -262,12 +283,14 @@ class TrainingLogReader(dg.PipesMessageReader):
 
         A log that cannot be read is a warning: the job goes on, and is paid for.
         """
-        from botocore.exceptions import BotoCoreError, ClientError
-
+        what = f"the log of training job {job_name}"
         try:
-            lines = list(self._new_lines(job_name))
-        except (BotoCoreError, ClientError) as error:
-            context.log.warning(f"The log of training job {job_name} cannot be read: {error}")
+            with aws_failures_named(what):
+                lines = list(self._new_lines(job_name, what))
+        except dg.Failure as failure:
+            context.log.warning(
+                f"The log of training job {job_name} cannot be read: {failure.description}"
+            )
             return
         for line in lines:
             message = _as_pipes_message(line)
@@ -276,19 +299,19 @@ class TrainingLogReader(dg.PipesMessageReader):
             elif line.strip():
                 context.log.info(f"[training] {line}")
 
-    def _new_lines(self, job_name: str) -> Iterator[str]:
-        for stream in self._streams(job_name):
+    def _new_lines(self, job_name: str, what: str) -> Iterator[str]:
+        for stream in self._streams(job_name, what):
             while True:
                 start = {"nextToken": self._tokens[stream]} if stream in self._tokens else {}
                 answer = self._clients.logs_client.get_log_events(
                     logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **start
                 )
-                self._tokens[stream] = answer["nextForwardToken"]
+                self._tokens[stream] = whole(answer, "nextForwardToken", what)["nextForwardToken"]
                 if not answer["events"]:
                     break
                 yield from (event["message"] for event in answer["events"])
 
-    def _streams(self, job_name: str) -> list[str]:
+    def _streams(self, job_name: str, what: str) -> list[str]:
         from botocore.exceptions import ClientError
 
         try:
@@ -299,7 +322,8 @@ class TrainingLogReader(dg.PipesMessageReader):
             if error.response["Error"]["Code"] == "ResourceNotFoundException":
                 return []  # the group is made by an account's first job
             raise
-        return [stream["logStreamName"] for stream in answer["logStreams"]]
+        streams = whole(answer, "logStreams", what)["logStreams"]
+        return [stream["logStreamName"] for stream in streams]
 
 
 def _as_pipes_message(line: str) -> Any:
@@ -332,12 +356,31 @@ def _raise_unless_completed(job: Mapping[str, Any]) -> None:
     status, name = job["TrainingJobStatus"], job["TrainingJobName"]
     if status == "Completed":
         return
-    reason = job.get("FailureReason") or job.get("SecondaryStatus", status)
+    outcome = training_outcome(job)
     raise dg.Failure(
-        f"Training job {name} ended {status}: {reason}",
+        f"Training job {name} ended {status}: {last_word(job).rstrip('.')}. {outcome.advice}",
         metadata=_job_metadata(job, "failed"),
-        allow_retries=reason.startswith(RETRYABLE_REASONS),
+        allow_retries=outcome.is_retryable,
     )
+
+
+def _is_under_way(context: dg.AssetExecutionContext, run_id: str | None) -> bool:
+    run = context.instance.get_run_by_id(run_id) if run_id else None
+    return run is not None and not run.is_finished
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait until a job is known by its name.
+
+    A request that was sent may be carried out whether or not its answer is waited for: a job would
+    start, or go on, that nobody stops.
+    """
+    with capture_interrupts():
+        yield
+        interrupted = check_captured_interrupt()
+    if interrupted:
+        raise DagsterExecutionInterruptedError
 
 
 def _job_metadata(job: Mapping[str, Any], how: str) -> dict[str, Any]:
@@ -371,8 +414,10 @@ def _transition_line(name: str, transition: Mapping[str, Any]) -> str:
     return f"Training job {name}: {transition['Status']}{f' - {message}' if message else ''}"
 
 
-def _boto_client(service: str) -> Any:
+def _boto_client(service: str, retries: int) -> Any:
     import boto3
     from botocore.config import Config
 
-    return boto3.client(service, config=Config(retries={"mode": "adaptive", "max_attempts": 8}))  # pyright: ignore[reportCallIssue, reportArgumentType] the service is one of the two named above
+    return boto3.client(
+        service, config=Config(retries={"mode": "adaptive", "max_attempts": retries})
+    )  # pyright: ignore[reportCallIssue, reportArgumentType] the service is one of the two named above

@@ -7,15 +7,14 @@ from typing import Any
 
 import dagster as dg
 
+from mc_assets.outcomes import DEPLOYED, DEPLOYMENTS
+from mc_assets.resources.azure_failures import is_passing, refuse_untrusted
 from mc_assets.resources.azure_functions import AzureFunctions, FunctionApp
 
 DEPLOYER = "mc-assets"
-# Deployment status numbers. Source: Kudu's DeployStatus; -1, 5 and 6 are Flex Consumption's.
-SUCCESS = 4
-FAILED = {3: "failed", -1: "was cancelled", 5: "was cancelled by another", 6: "succeeded in part"}
 LOG_TAIL = 40
-# What an SCM site answers while it starts.
-NOT_READY = frozenset({502, 503, 504})
+# What an SCM site answers while it starts, or is asked too often.
+NOT_READY = frozenset({429, 502, 503, 504})
 
 
 class NoAnswerError(Exception):
@@ -37,6 +36,7 @@ class ScmSite(dg.ConfigurableResource):
     timeout_seconds: int = 900
     ready_seconds: int = 120
     poll_seconds: float = 1.0
+    answer_seconds: int = 120
 
     def deploy(self, app: FunctionApp, package: bytes, log: Callable[[str], None]) -> Deployment:
         """Send the package and wait until Azure has built and activated it.
@@ -47,19 +47,33 @@ class ScmSite(dg.ConfigurableResource):
         """
         started = time.monotonic()
         deadline = started + self.timeout_seconds
-        before = None if app.is_flex else self._latest_id(app)
-        deployment = self._send(app, package, deadline)
+        before = self._latest_id(app, deadline)
+        deployment = self._send(app, package, before, deadline)
         record = self._wait(app, deployment, before, deadline, log)
         return Deployment(str(record["id"]), time.monotonic() - started)
 
-    def _send(self, app: FunctionApp, package: bytes, deadline: float) -> str:
-        """Hand the package over; which deployment to ask for from then on."""
+    def _send(self, app: FunctionApp, package: bytes, before: str | None, deadline: float) -> str:
+        """Hand the package over, once; which deployment to ask for from then on."""
         path, content_type = ("/api/publish", "application/zip")
         parameters = {"RemoteBuild": "true", "Deployer": DEPLOYER}
         if not app.is_flex:
             path, content_type = ("/api/zipdeploy", "application/octet-stream")
             parameters = {"isAsync": "true", "Deployer": DEPLOYER}
-        answer = self._post(app, path, parameters, package, content_type, deadline)
+
+        def post() -> Any:
+            try:
+                return self._request(
+                    "POST", app, path, params=parameters, data=package, content_type=content_type
+                )
+            except NoAnswerError:
+                # It may have arrived all the same: sent again it would be built twice.
+                if begun := self._begun_since(app, before):
+                    return begun
+                raise
+
+        answer = self._insist(app, path, deadline, post)
+        if isinstance(answer, str):
+            return answer
         if answer.status_code == 409:
             raise dg.Failure(
                 f"Azure is deploying to {app.label} already: {answer.text.strip()}. Wait for that "
@@ -69,37 +83,29 @@ class ScmSite(dg.ConfigurableResource):
             raise dg.Failure(
                 f"Azure did not take the package for {app.label}: {answer.status_code} "
                 f"{answer.text.strip()[:500]}",
-                allow_retries=answer.status_code >= 500,
+                allow_retries=is_passing(answer.status_code),
             )
         return str(answer.json()) if app.is_flex else "latest"
 
-    def _post(
-        self,
-        app: FunctionApp,
-        path: str,
-        parameters: dict[str, str],
-        package: bytes,
-        content_type: str,
-        deadline: float,
-    ) -> Any:
+    def _insist(self, app: FunctionApp, path: str, deadline: float, ask: Callable[[], Any]) -> Any:
         """The answer of an SCM site that is up: it comes late, and restarts with every setting."""
         limit = min(deadline, time.monotonic() + self.ready_seconds)
         while True:
+            pause = self.poll_seconds
             try:
-                answer = self._request(
-                    "POST", app, path, params=parameters, data=package, content_type=content_type
-                )
+                answer = ask()
             except NoAnswerError as error:
                 reason = str(error)
             else:
-                if answer.status_code not in NOT_READY:
+                if isinstance(answer, str) or answer.status_code not in NOT_READY:
                     return answer
-                reason = f"it answers {answer.status_code}"
-            if time.monotonic() > limit:
+                reason = _told(answer)
+                pause = max(pause, _retry_after(answer))
+            if time.monotonic() + pause > limit + self.poll_seconds:
                 raise dg.Failure(
                     f"{app.scm_url}{path} could not be reached in {self.ready_seconds} s: {reason}"
                 )
-            time.sleep(self.poll_seconds)
+            time.sleep(pause)
 
     def _wait(
         self,
@@ -118,30 +124,58 @@ class ScmSite(dg.ConfigurableResource):
             answer = self._ask(app, f"/api/deployments/{deployment}")
             if answer is not None and answer.status_code in {401, 403}:
                 raise dg.Failure(
-                    f"{app.label} does not let us see its deployments: {answer.status_code} "
-                    f"{answer.text.strip()[:300]}",
+                    f"{app.label} does not let us see its deployments: {_told(answer)}. Renew the "
+                    "credentials if they have run out, then run again.",
                     allow_retries=False,
                 )
             record = _record_of(answer)
             if answer is not None and record and str(record["id"]) != before:
                 self._forward_log(app, record["id"], seen, log)
-                if answer.status_code == 200 and record.get("status") == SUCCESS:
+                if answer.status_code == 200 and record.get("status") == DEPLOYED:
                     return record
-                if answer.status_code == 200 and record.get("status") in FAILED:
+                if answer.status_code == 200 and record.get("status") in DEPLOYMENTS:
                     raise self._failure(app, record)
-            self._pause_until(deadline, app)
+            self._pause_until(deadline, app, answer)
 
-    def _pause_until(self, deadline: float, app: FunctionApp) -> None:
+    def _pause_until(self, deadline: float, app: FunctionApp, answer: Any) -> None:
         if time.monotonic() > deadline:
+            last = "its site does not answer" if answer is None else _told(answer)
             raise dg.Failure(
-                f"The deployment to {app.label} did not end within {self.timeout_seconds} s; it "
-                "may still be going on: look at the app's Deployment Center before trying again."
+                f"The deployment to {app.label} did not end within {self.timeout_seconds} s "
+                f"({last}); it may still be going on: look at the app's Deployment Center before "
+                "trying again."
             )
         time.sleep(self.poll_seconds)
 
-    def _latest_id(self, app: FunctionApp) -> str | None:
-        record = _record_of(self._ask(app, "/api/deployments/latest"))
+    def _latest_id(self, app: FunctionApp, deadline: float) -> str | None:
+        """The deployment that is there before ours.
+
+        It has to be known for certain: what is taken for ours would otherwise be an older one.
+        """
+        path = "/api/deployments/latest"
+
+        def ask() -> Any:
+            answer = self._request("GET", app, path)
+            if answer.status_code == 500:
+                raise NoAnswerError(_told(answer))
+            return answer
+
+        answer = self._insist(app, path, deadline, ask)
+        if answer.status_code not in {200, 202, 204, 404}:
+            raise dg.Failure(
+                f"{app.label} does not say what is deployed: {_told(answer)}. Renew the "
+                "credentials if they have run out, then run again.",
+                allow_retries=is_passing(answer.status_code),
+            )
+        record = _record_of(answer)
         return str(record["id"]) if record else None
+
+    def _begun_since(self, app: FunctionApp, before: str | None) -> str | None:
+        """Our deployment whose receipt was lost, if it is there."""
+        record = _record_of(self._ask(app, "/api/deployments/latest"))
+        if record is None or str(record["id"]) == before or record.get("deployer") != DEPLOYER:
+            return None
+        return str(record["id"])
 
     def log_tail(self, app: FunctionApp, deployment: str) -> str:
         """The last lines of a deployment's log, the build's own output included."""
@@ -150,10 +184,11 @@ class ScmSite(dg.ConfigurableResource):
 
     def _failure(self, app: FunctionApp, record: dict[str, Any]) -> dg.Failure:
         tail = self.log_tail(app, record["id"])
+        ended, outcome = DEPLOYMENTS[record["status"]]
         return dg.Failure(
-            f"The deployment to {app.label} {FAILED[record['status']]}. Its log ends:\n{tail}",
+            f"The deployment to {app.label} {ended}. {outcome.advice} Its log ends:\n{tail}",
             metadata={"deployment_log": dg.MetadataValue.md(f"```\n{tail}\n```")},
-            allow_retries=False,
+            allow_retries=outcome.is_retryable,
         )
 
     def _forward_log(
@@ -204,7 +239,7 @@ class ScmSite(dg.ConfigurableResource):
 
         token = self.azure.scm_token()
         try:
-            return requests.request(
+            answer = requests.request(
                 method,
                 f"{app.scm_url}{path}",
                 params=params,
@@ -213,15 +248,39 @@ class ScmSite(dg.ConfigurableResource):
                     "Authorization": f"Bearer {token}",
                     "Content-Type": content_type,
                 },
-                timeout=(10, 120),
+                timeout=(10, self.answer_seconds),
             )
         except requests.RequestException as error:
+            refuse_untrusted(error, app.scm_url)
             raise NoAnswerError(str(error)) from error
+        if not _is_scms(answer):
+            raise NoAnswerError(f"{answer.status_code} with what is not SCM's: {answer.text[:200]}")
+        return answer
+
+
+def _is_scms(answer: Any) -> bool:
+    """Whether what claims success can be an SCM site's: JSON, or nothing but a receipt."""
+    if answer.status_code not in {200, 202} or not answer.content:
+        return answer.status_code != 200
+    try:
+        answer.json()
+    except ValueError:
+        return False
+    return True
+
+
+def _told(answer: Any) -> str:
+    return f"it answers {answer.status_code} {answer.text.strip()[:300]}"
+
+
+def _retry_after(answer: Any) -> float:
+    told = answer.headers.get("Retry-After", "")
+    return float(told) if told.isdecimal() else 0.0
 
 
 def _record_of(answer: Any) -> dict[str, Any] | None:
     """A deployment's record; None before it is written, or while the site does not answer."""
-    if answer is None or answer.status_code not in {200, 202}:
+    if answer is None or answer.status_code not in {200, 202} or not answer.content:
         return None
     record = answer.json()
     return record if isinstance(record, dict) and record.get("id") else None

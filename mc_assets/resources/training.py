@@ -24,7 +24,7 @@ class SageMakerTraining(dg.ConfigurableResource):
             context_injector=PipesS3ContextInjector(
                 bucket=self.store.bucket,
                 client=self.store.client,
-                key_prefix=f"{self.store.prefix}/pipes",
+                key_prefix=f"{self.store.prefix}/pipes/",
             ),
             forward_termination=self.forward_termination,
             max_poll_seconds=self.max_poll_seconds,

@@ -15,6 +15,7 @@ from mc_assets.gates import judged
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.dataset_source import DatasetSource, read_folder
+from mc_assets.retrying import retried
 
 TRAINING_FILES = (idx.TRAIN_IMAGES, idx.TRAIN_LABELS)
 PUBLIC = "the public MNIST files"
@@ -39,6 +40,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         description="Training and test images with their labels: four IDX files in S3, under the "
         "sha256 of their content.",
     )
+    @retried
     def dataset(
         context: dg.AssetExecutionContext,
         artifact_store: ArtifactStore,
@@ -194,7 +196,8 @@ def _store(
     record = _record(model, store, facts, source)
     missing = {name: file for name, file in record.files.items() if not store.has(file)}
     for name, file in missing.items():
-        store.put_file(file.key.removeprefix(f"{store.prefix}/"), folder / name)
+        key = file.key.removeprefix(f"{store.prefix}/")
+        store.put_file(key, folder / name, model.retention_days)
     return record, bool(missing)
 
 

@@ -17,6 +17,7 @@ from mc_assets.packaging import (
     smoke_test,
 )
 from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
 from mc_assets.stages import onnx_model as onnx_model_stage
 
@@ -38,8 +39,9 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         description="The zip that Azure Functions runs: the function, its requirements and the "
         "model. Equal inputs give equal bytes.",
     )
+    @retried
     def function_package(
-        onnx_model: OnnxModel, artifact_store: ArtifactStore
+        context: dg.AssetExecutionContext, onnx_model: OnnxModel, artifact_store: ArtifactStore
     ) -> dg.MaterializeResult[FunctionPackage]:
         package = build_package(
             model.function_app,
@@ -47,8 +49,9 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             {"name": model.name, "lineage": dict(sorted(onnx_model.lineage.items()))},
         )
         stored = artifact_store.put_bytes(
-            f"{model.name}/packages/{package.sha256}.zip", package.data
+            f"{model.name}/packages/{package.sha256}.zip", package.data, model.retention_days
         )
+        context.log.info(f"The package is {stored.uri}.")
         record = FunctionPackage(
             version=package.sha256,
             lineage={**onnx_model.lineage, key_of(model).to_user_string(): package.sha256},

@@ -10,10 +10,14 @@ import dagster as dg
 from mc_assets.archive import ArchiveError, read_members
 from mc_assets.artifacts import Dataset, StoredObject, TrainedModel
 from mc_assets.code_version import code_version
+from mc_assets.cost import BudgetError, spot_saving
 from mc_assets.gates import judged
 from mc_assets.model_settings import ModelSettings
+from mc_assets.outcomes import WITHOUT_ARCHIVE
+from mc_assets.ownership import ownership_tags
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.training import DEFAULT_IMAGE, SageMakerTraining
+from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
 from mc_assets.training_job import (
     SourceArchive,
@@ -60,6 +64,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         description="The model.tar.gz of a SageMaker training job: weights, ONNX export, metrics, "
         "and PyTorch's own answers to the test images.",
     )
+    @retried
     def trained_model(
         context: dg.AssetExecutionContext,
         config: TrainingRun,
@@ -91,6 +96,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 "s3_uri": record.archive.uri,
                 "size_bytes": record.archive.size,
                 "code_sha256": source.sha256,
+                **_cost_metadata(model, invocation.job),
                 **record.metrics,
             },
         )
@@ -161,7 +167,13 @@ def _request(
     sagemaker: SageMakerTraining,
     base_name: str,
 ) -> dict[str, Any]:
-    code = store.put_bytes(f"{model.name}/code/{source.sha256}/sourcedir.tar.gz", source.data)
+    try:
+        model.budget.require_covers(model.training.instance_type, model.training.max_runtime)
+    except BudgetError as error:
+        raise dg.Failure(f"No training job was started: {error}", allow_retries=False) from error
+    code = store.put_bytes(
+        f"{model.name}/code/{source.sha256}/sourcedir.tar.gz", source.data, model.retention_days
+    )
     connection = store.target.connection
     return training_job_request(
         model.training,
@@ -174,8 +186,7 @@ def _request(
         checkpoint_uri=store.uri(f"{model.name}/checkpoints/{base_name}"),
         tags={
             **model.tags,
-            "mc-assets-owner": f"mc-assets/{model.name}",
-            "mc-assets-run": context.run.run_id,
+            **ownership_tags(model.name, context.run.run_id, model.retention_days),
             "mc-assets-code": source.sha256,
             "mc-assets-dataset": dataset.version,
         },
@@ -193,9 +204,9 @@ def _record(
     uri = job["ModelArtifacts"]["S3ModelArtifacts"]
     if not _has_artifact(store, job):
         raise dg.Failure(
-            f"Training job {job['TrainingJobName']} completed but {uri} is missing or empty: the "
-            "script saved nothing to SM_MODEL_DIR.",
-            allow_retries=False,
+            f"Training job {job['TrainingJobName']} completed but {uri} is missing or empty. "
+            f"{WITHOUT_ARCHIVE.advice}",
+            allow_retries=WITHOUT_ARCHIVE.is_retryable,
         )
     archive = store.measure(uri)
     return TrainedModel(
@@ -208,6 +219,20 @@ def _record(
         training_seconds=job.get("TrainingTimeInSeconds"),
         billable_seconds=job.get("BillableTimeInSeconds"),
     )
+
+
+def _cost_metadata(model: ModelSettings, job: Mapping[str, Any]) -> dict[str, Any]:
+    """What the job cost, as far as the user's prices tell; adopted and attached jobs included."""
+    config, prices = job["ResourceConfig"], model.budget.prices
+    training, billable = job.get("TrainingTimeInSeconds", 0), job.get("BillableTimeInSeconds", 0)
+    told: dict[str, Any] = {"instance_type": config["InstanceType"]}
+    if job.get("EnableManagedSpotTraining"):
+        told["spot_saving"] = round(spot_saving(training, billable), 4)
+    cost = prices.cost(config["InstanceType"], billable, config["InstanceCount"])
+    if cost is not None:
+        told["estimated_cost"] = round(cost, 6)
+        told["price"] = prices.quote(config["InstanceType"])
+    return told
 
 
 def _metrics(store: ArtifactStore, archive: StoredObject) -> dict[str, float]:

@@ -1,18 +1,11 @@
 """The jobs beside the assets: names by prefix, and a teardown that touches only what is ours."""
 
-import hashlib
 from collections.abc import Iterator
 
 import pytest
 
 from graph_runs import Graph
 from mc_assets.lifecycle import ModelLifecycle
-from mc_assets.local_cloud.settings import LocalSettings
-
-
-@pytest.fixture
-def graph(local_clouds: LocalSettings, request: pytest.FixtureRequest) -> Graph:
-    return Graph.quick("j" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8])
 
 
 @pytest.fixture
@@ -27,7 +20,9 @@ def foreign_group(graph: Graph) -> Iterator[str]:
 @pytest.mark.parametrize(("chosen", "prefix"), [({}, "m_"), ({"job_prefix": ""}, "")])
 def test_jobs_carry_the_prefix(chosen: dict[str, str], prefix: str) -> None:
     defs = ModelLifecycle.from_attributes_dict(attributes={"name": "m", **chosen}).build()
-    assert {job.name for job in defs.jobs or []} == {f"{prefix}checks", f"{prefix}teardown"}
+    assert {job.name for job in defs.jobs or []} == {
+        f"{prefix}{name}" for name in ("checks", "rollback", "sweep", "teardown")
+    }
 
 
 def test_a_teardown_of_nothing_says_so(graph: Graph) -> None:

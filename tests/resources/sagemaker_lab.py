@@ -74,10 +74,13 @@ class Lab:
         )
         return {**request, **changes}
 
-    def create(self, script: str, attempt: int = 1) -> str:
+    def create(self, script: str, tags: Mapping[str, str] | None = None) -> str:
         """Start the job as some other run would; its name."""
-        name = f"{self.base_name}-{attempt}"
-        self.client.create_training_job(TrainingJobName=name, **self.request(script))
+        name = f"{self.base_name}-1"
+        told = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+        self.client.create_training_job(
+            TrainingJobName=name, **{**self.request(script), "Tags": told}
+        )
         return name
 
     def run(

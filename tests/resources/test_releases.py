@@ -11,8 +11,10 @@ import pytest
 import requests
 from release_lab import ReleaseLab, candidate
 
-from mc_assets.hosting import OWNER_TAG, PLAN_KINDS, PlanKind
+from mc_assets.hosting import PLAN_KINDS, PlanKind
+from mc_assets.ownership import OWNER_TAG
 from mc_assets.resources.azure_functions import FunctionApp
+from mc_assets.resources.azure_group import ResourceGroup
 from mc_assets.resources.endpoint_client import serving
 from mc_assets.resources.releases import Candidate, Release
 
@@ -80,7 +82,8 @@ def test_everything_is_locked_down(released: Released) -> None:
         site, config = lab.site(app, "get"), lab.site(app, "get_configuration")
         assert site.properties.https_only is True
         assert site.identity.type == "SystemAssigned"
-        assert site.tags.items() >= lab.hosting.all_tags.items()
+        label = f"{app.name}-{app.slot}" if app.slot else app.name
+        assert site.tags.items() >= lab.hosting.tags_of(label, run_id="").items()
         found = config.properties
         assert (found.min_tls_version, found.scm_min_tls_version) == ("1.2", "1.2")
         assert found.ftps_state == "Disabled"
@@ -175,7 +178,7 @@ def test_an_app_that_was_left_half_made_is_finished(lab: ReleaseLab) -> None:
     open_again = {"properties": {"allow": True}}
     lab.azure.web.web_apps.update_scm_allowed(app.group, app.name, open_again)
     site = lab.site(app, "get")
-    left = {"tags": lab.hosting.all_tags}
+    left = {"tags": lab.hosting.tags_of(app.name, run_id="")}
     lab.azure.resources.tags.begin_update_at_scope(
         site.id, {"operation": "Replace", "properties": left}
     ).result()
@@ -188,7 +191,7 @@ def test_a_group_that_is_not_ours_is_refused_and_left_alone(lab: ReleaseLab) -> 
     name = lab.hosting.group_name
     for act in (
         lambda: lab.azure.ensure_app(lab.hosting, lab.hosting.app_name),
-        lambda: lab.azure.delete_group(lab.hosting),
+        lambda: ResourceGroup(lab.azure, lab.hosting).delete_all(lab.lines.append),
     ):
         with pytest.raises(dg.Failure, match=f"resource group named {name} already") as refused:
             act()
@@ -199,7 +202,7 @@ def test_a_group_that_is_not_ours_is_refused_and_left_alone(lab: ReleaseLab) -> 
 
 def foreign_app(lab: ReleaseLab) -> Any:
     """An app of our name in our group, made by somebody else."""
-    lab.create_group(lab.hosting.all_tags)
+    lab.create_group(lab.hosting.tags_of(lab.hosting.app_name, run_id=""))
     plan = lab.azure.web.app_service_plans.begin_create_or_update(
         lab.hosting.group_name,
         "theirs",
@@ -249,13 +252,14 @@ def test_deleting_the_group_tells_what_it_held_and_then_that_there_is_none(
     lab: ReleaseLab, package: Candidate
 ) -> None:
     url = lab.stage(package).app.url
-    removed = lab.azure.delete_group(lab.hosting)
+    group = ResourceGroup(lab.azure, lab.hosting)
+    removed = group.delete_all(lab.lines.append)
     app = lab.hosting.staging_app_name
     assert removed == [
-        f"Microsoft.Storage/storageAccounts {lab.hosting.storage_name}",
-        f"Microsoft.Web/serverfarms plan-{app}",
         f"Microsoft.Web/sites {app}",
+        f"Microsoft.Web/serverfarms plan-{app}",
+        f"Microsoft.Storage/storageAccounts {lab.hosting.storage_name}",
         f"Microsoft.Resources/resourceGroups {lab.hosting.group_name}",
     ]
     assert serving(url) is None
-    assert lab.azure.delete_group(lab.hosting) == []
+    assert group.delete_all(lab.lines.append) == []

@@ -18,6 +18,7 @@ import pytest
 from sagemaker_lab import SAVE, WAIT, Lab
 
 from graph_runs import Ran
+from mc_assets.ownership import RUN_TAG
 from mc_assets.resources.artifact_store import ArtifactStore
 
 TESTS = Path(__file__).parent.parent
@@ -37,6 +38,11 @@ def lab(store: ArtifactStore, tmp_path: Path, request: pytest.FixtureRequest) ->
     digits = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
     files = {"GATE": str(tmp_path / "gate"), "STARTED": str(tmp_path / "started")}
     return Lab(store, f"lab-{digits}", files)
+
+
+@dg.job
+def trivial() -> None:
+    """A job for runs that are only there to have a status."""
 
 
 def failure(ran: Ran) -> str:
@@ -102,13 +108,18 @@ def test_a_job_that_another_run_starts_in_between_is_attached_to(lab: Lab) -> No
 def test_a_stopped_job_is_no_success(lab: Lab) -> None:
     lab.when_training(lambda name: lab.client.stop_training_job(TrainingJobName=name))
     message = failure(lab.run(WAIT, retry_policy=RETRIES))
-    assert message == f"Training job {lab.base_name}-1 ended Stopped: Stopped"
+    assert message == (
+        f"Training job {lab.base_name}-1 ended Stopped: Stopped. Somebody stopped it: run again to "
+        "train anew."
+    )
     assert lab.jobs == {"1": "Stopped"}
 
 
 def test_a_job_beyond_its_time_is_no_success(lab: Lab) -> None:
     message = failure(lab.run(WAIT, retry_policy=RETRIES, max_runtime=1))
-    assert message == f"Training job {lab.base_name}-1 ended Stopped: MaxRuntimeExceeded"
+    assert message.startswith(
+        f"Training job {lab.base_name}-1 ended Stopped: MaxRuntimeExceeded. It ran for longer"
+    )
     assert lab.jobs == {"1": "Stopped"}
 
 
@@ -116,9 +127,7 @@ def test_a_refusal_carries_sagemakers_words(lab: Lab) -> None:
     role = "arn:aws:iam::123456789012:role/nobody"
     ran = lab.run(SAVE, retry_policy=RETRIES, RoleArn=role)
     message = failure(ran)
-    assert (
-        f"SageMaker refused training job {lab.base_name}-1: Could not assume role {role}" in message
-    )
+    assert f"AWS refused training job {lab.base_name}-1: Could not assume role {role}" in message
     assert lab.jobs == {}
 
 
@@ -200,6 +209,25 @@ def test_an_interrupted_run_stops_its_job(
     assert wait_for_end(f"{lab.base_name}-1") == "Stopped"
     assert not psutil.pid_exists(pid)
     assert lab.jobs == {"1": "Stopped"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "left"), [("STARTED", "InProgress"), ("FAILURE", "Stopped"), (None, "Stopped")]
+)
+def test_an_interrupted_run_stops_what_it_attached_to_unless_its_owner_goes_on(
+    lab: Lab, tmp_path: Path, owner: str | None, left: str
+) -> None:
+    tags = {}
+    if owner:
+        other = lab.instance.create_run_for_job(trivial, status=dg.DagsterRunStatus(owner))
+        tags = {RUN_TAG: other.run_id}
+    name = lab.create(WAIT + SAVE, tags=tags)
+    lab.when_training(lambda _: os.kill(os.getpid(), signal.SIGINT))
+    assert not lab.run(WAIT + SAVE).success
+    if left == "Stopped":
+        assert wait_for_end(name) == left
+    assert lab.jobs == {"1": left}
+    (tmp_path / "gate").touch()
 
 
 def test_an_interrupted_run_may_leave_its_job_training(

@@ -98,6 +98,6 @@ def test_a_site_that_is_gone_is_named(lab: ReleaseLab) -> None:
     impatient = ScmSite(azure=lab.azure, ready_seconds=1, poll_seconds=0.2)
     with pytest.raises(
         dg.Failure,
-        match=r"https://127\.0\.0\.1:1/api/publish could not be reached in 1 s: .+refused",
+        match=r"127\.0\.0\.1:1/api/deployments/latest could not be reached in 1 s: .+refused",
     ):
         impatient.deploy(app, b"", lab.lines.append)

@@ -22,7 +22,7 @@ from mc_assets.artifacts import (
     TrainedModel,
 )
 from mc_assets.packaging import build_package
-from tiny_onnx import expected_digits, normalised, tiny_images, tiny_onnx, tiny_weights
+from tiny_onnx import METADATA, expected_digits, normalised, tiny_images, tiny_onnx, tiny_weights
 
 ArtifactT = TypeVar("ArtifactT", bound=Artifact)
 
@@ -121,9 +121,9 @@ class ByHand:
             )
         )
 
-    def champion(self, weights: np.ndarray) -> LiveEndpoint:
+    def champion(self, weights: np.ndarray, metadata: Mapping[str, str] = METADATA) -> LiveEndpoint:
         """A live endpoint with this model."""
-        data = tiny_onnx(weights)
+        data = tiny_onnx(weights, metadata=metadata)
         stored = self.graph.store.put_bytes(f"{self.graph.name}/{sha256(data)}.onnx", data)
         return self._leave(
             LiveEndpoint(

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from by_hand import WEIGHTS, ByHand, log_probabilities
+from by_hand import TESTING, WEIGHTS, ByHand, log_probabilities
 
 from tiny_onnx import tiny_onnx, tiny_weights
 
 STRANGER = tiny_weights(seed=9)
+CHAMPION = "onnx_model not_worse_than_champion"
 
 
 def failed(hand: ByHand) -> set[str]:
@@ -65,14 +66,51 @@ def test_a_model_worse_than_the_live_one_fails(hand: ByHand) -> None:
     worse = blurred(0.6)
     hand.onnx(tiny_onnx(worse), reference=log_probabilities(worse))
     assert failed(hand) == set(), "without a champion it is good enough"
-    hand.champion(WEIGHTS)
-    assert failed(hand) == {"not_worse_than_champion"}
+    champion = hand.champion(WEIGHTS)
+    ran = hand.graph.check("onnx_model")
+    assert ran.failed_checks == {CHAMPION}
+    assert ran.found(CHAMPION, "outcome") == "worse"
+    assert ran.found(CHAMPION, "champion") == champion.model.sha256
+    missed = ran.found(CHAMPION, "n01_champion_alone_right")
+    assert (ran.found(CHAMPION, "images"), ran.found(CHAMPION, "n10_challenger_alone_right")) == (
+        TESTING,
+        0,
+    )
+    assert ran.found(CHAMPION, "difference") == -missed / TESTING
+    assert ran.found(CHAMPION, "upper_bound") < 0
 
 
 def test_a_model_as_good_as_the_live_one_passes(hand: ByHand) -> None:
     hand.onnx(tiny_onnx(WEIGHTS))
     hand.champion(WEIGHTS)
     assert failed(hand) == set()
+
+
+def test_the_live_model_itself_passes_as_the_champion(hand: ByHand) -> None:
+    hand.onnx(tiny_onnx(WEIGHTS))
+    hand.champion(WEIGHTS)
+    assert hand.graph.check("onnx_model").found(CHAMPION, "outcome") == "champion"
+
+
+@pytest.mark.parametrize("share", [1e-6, 0.03], ids=["a tie", "too few images"])
+def test_what_is_not_beyond_doubt_needs_a_decision(hand: ByHand, share: float) -> None:
+    other = blurred(share)
+    hand.onnx(tiny_onnx(other), reference=log_probabilities(other))
+    hand.champion(WEIGHTS)
+    ran = hand.graph.check("onnx_model")
+    assert ran.failed_checks == {CHAMPION}
+    assert not ran.success, "nothing moves"
+    assert ran.found(CHAMPION, "outcome") == "needs decision"
+    description = str(ran.checks[CHAMPION].description)
+    assert all(word in description for word in ("override_reason", "champion_margin", "test set"))
+
+
+def test_a_champion_that_cannot_be_asked_needs_a_decision(hand: ByHand) -> None:
+    hand.onnx(tiny_onnx(WEIGHTS))
+    hand.champion(STRANGER, metadata={})
+    ran = hand.graph.check("onnx_model")
+    assert ran.failed_checks == {CHAMPION}
+    assert "cannot be asked" in str(ran.checks[CHAMPION].description)
 
 
 def test_a_model_better_than_the_live_one_passes(hand: ByHand) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import boto3
 import pytest
 from by_hand import ByHand, archive
 
@@ -50,6 +51,32 @@ def test_a_script_that_saves_nothing_is_caught(hand: ByHand, tmp_path: Path) -> 
     ran = graph.materialise("trained_model")
     assert not ran.success
     assert "trained_model archive_contents" in ran.failed_checks
+
+
+def test_a_job_beyond_the_budget_is_never_submitted(hand: ByHand) -> None:
+    cost = {"prices": {"ml.m5.xlarge": 0.23}, "as_of": "2026-11", "budget_per_job": 0.2}
+    graph = Graph.quick(hand.graph.name, training={"cost": cost, "max_runtime": 3600})
+    ran = graph.materialise("trained_model")
+    assert ran.failure(f"{graph.name}__trained_model").startswith(
+        "No training job was started: 3600 s cost up to 0.23 USD"
+    )
+    jobs = boto3.client("sagemaker").list_training_jobs(NameContains=f"{graph.name}-")
+    assert jobs["TrainingJobSummaries"] == []
+
+
+def test_a_job_tells_what_it_cost(hand: ByHand, tmp_path: Path) -> None:
+    save = "import os, pathlib\npathlib.Path(os.environ['SM_MODEL_DIR'], 'model').touch()\n"
+    (tmp_path / "train.py").write_text(save)
+    cost = {"prices": {"ml.m5.xlarge": 3600.0}, "as_of": "2026-11", "budget_per_job": 10000}
+    training = {"code": str(tmp_path), "cost": cost, "spot": True, "max_runtime": 60}
+    ran = Graph.quick(hand.graph.name, training=training).materialise("trained_model")
+    billable = ran.metadata("trained_model", "billable_seconds")
+    assert ran.metadata("trained_model", "estimated_cost") == pytest.approx(billable)
+    assert ran.metadata("trained_model", "price") == (
+        "3600.0 USD per hour of ml.m5.xlarge as of 2026-11"
+    )
+    assert ran.metadata("trained_model", "instance_type") == "ml.m5.xlarge"
+    assert 0 <= ran.metadata("trained_model", "spot_saving") <= 1
 
 
 def test_a_job_without_a_network_gets_its_code_all_the_same(hand: ByHand, tmp_path: Path) -> None:
