@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 import dagster as dg
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from mc_assets.automation.jobs import build_checks_job, build_teardown_job
 from mc_assets.automation.rollback import build_rollback_job
@@ -15,6 +15,7 @@ from mc_assets.cost import Budget, Prices
 from mc_assets.hosting import Hosting, PlanKind
 from mc_assets.model_settings import Gates, ModelSettings
 from mc_assets.ownership import RETENTION_DAYS
+from mc_assets.resources.artifact_store import NOT_MODELS
 from mc_assets.stages import (
     dataset,
     function_package,
@@ -41,6 +42,14 @@ def _as_text(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else value
+
+
+def _as_model_name(name: str) -> str:
+    if name in NOT_MODELS:
+        raise ValueError(
+            f"{name} is a folder in the bucket that all models share: choose another name."
+        )
+    return name
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -193,7 +202,7 @@ class FunctionAppHosting(dg.Model, dg.Resolvable):
 class ModelLifecycle(dg.Component, dg.Model, dg.Resolvable):
     """A dataset on AWS, a model trained on SageMaker, and its live endpoint on Azure Functions."""
 
-    name: str = Field(
+    name: Annotated[str, AfterValidator(_as_model_name)] = Field(
         pattern=r"^[a-z][a-z0-9]{0,19}$", description="First part of every asset key."
     )
     dataset_folder: str | None = Field(

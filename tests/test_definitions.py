@@ -89,6 +89,14 @@ def test_an_unknown_target_is_one_sentence() -> None:
         build_definitions("elsewhere")  # pyright: ignore[reportArgumentType] the point
 
 
+@pytest.mark.parametrize("name", ["records", "verdicts", "pipes"])
+def test_a_name_of_a_shared_folder_is_refused(name: str) -> None:
+    from mc_assets.lifecycle import ModelLifecycle
+
+    with pytest.raises(ValueError, match=f"{name} is a folder in the bucket"):
+        ModelLifecycle.from_attributes_dict(attributes={"name": name})
+
+
 def test_a_misspelt_attribute_is_named(tmp_path: Path) -> None:
     from mc_assets.lifecycle import ModelLifecycle
 

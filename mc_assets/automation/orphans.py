@@ -15,14 +15,14 @@ from mc_assets.automation.runs import Runs
 from mc_assets.hosting import Hosting
 from mc_assets.model_settings import ModelSettings
 from mc_assets.ownership import OWNER_TAG, RUN_TAG, is_owned, time_to_live
-from mc_assets.resources.artifact_store import ArtifactStore, Listed, places_of
+from mc_assets.resources.artifact_store import CONTEXTS, ArtifactStore, Listed, places_of
 from mc_assets.resources.azure_group import PLANS, SITES, SLOTS, Resource, ResourceGroup
 from mc_assets.resources.releases import SLOT
 from mc_assets.resources.training_jobs import S3_URI, OwnJob, TrainingJobs
 
 SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-# Dagster's contexts for Pipes: some hundred bytes each, at the same place for all models.
-CONTEXTS, CONTEXT_FILE, CONTEXT_BYTES = "pipes", "/context.json", 1_000_000
+# Dagster's contexts for Pipes are some hundred bytes each.
+CONTEXT_FILE, CONTEXT_BYTES = "/context.json", 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,10 @@ from mc_assets.target import CloudTarget
 RecordT = TypeVar("RecordT", bound=Record)
 
 CHUNK = 1024 * 1024
-# First parts of the keys that say what is needed; the model's name follows.
-RECORDS, VERDICTS = "records", "verdicts"
+# First parts of keys that are shared by all models, so that no model may have such a name: what
+# says what is needed, with the model's name after it, and Dagster's contexts for Pipes.
+RECORDS, VERDICTS, CONTEXTS = "records", "verdicts", "pipes"
+NOT_MODELS = frozenset({RECORDS, VERDICTS, CONTEXTS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import dagster as dg
 from dagster_aws.pipes import PipesS3ContextInjector
 
-from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.artifact_store import CONTEXTS, ArtifactStore
 from mc_assets.resources.sagemaker import PipesSageMakerClient
 
 # The newest line whose image is known to hold the classic training toolkit, numpy, onnx and torch.
@@ -24,7 +24,7 @@ class SageMakerTraining(dg.ConfigurableResource):
             context_injector=PipesS3ContextInjector(
                 bucket=self.store.bucket,
                 client=self.store.client,
-                key_prefix=f"{self.store.prefix}/pipes/",
+                key_prefix=f"{self.store.prefix}/{CONTEXTS}/",
             ),
             forward_termination=self.forward_termination,
             max_poll_seconds=self.max_poll_seconds,

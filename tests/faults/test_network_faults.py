@@ -19,18 +19,10 @@ from typing import Any
 import dagster as dg
 import pytest
 import trustme
-from cloud_calls import (
-    CALLS,
-    FAULTS,
-    GONE,
-    THROTTLED,
-    Call,
-    Place,
-    Served,
-    candidate_of,
-    words_of,
-)
+from cloud_calls import CALLS, GONE, Call
+from disturbed_calls import Place, Served, candidate_of
 from fault_proxy import Answer, FaultProxy, Rule
+from refusals import FAULTS, THROTTLED, words_of
 
 from mc_assets import target
 from mc_assets.definitions import build_resources
