@@ -194,6 +194,9 @@ def execute(environ: dict[str, str], output: str, config: str) -> None:
     os.setsid()  # as from a terminal: Ctrl-C there reaches the whole process group
     os.environ.clear()
     os.environ.update(environ)
+    # Not in the project's root: Dagster takes a .env there for stronger than the environment, and
+    # the one that make writes has its own DAGSTER_HOME.
+    os.chdir(environ["DAGSTER_HOME"])
     with open(output, "ab", buffering=0) as stream:  # noqa: PTH123
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
