@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import RunFailureReason
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -67,12 +68,18 @@ class Progress:
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             asset.checks[evaluation.check_name] = evaluation.passed
-            verdict = "passed" if evaluation.passed else "FAILED"
-            yield f"{asset.name}: check {evaluation.check_name} {verdict}"
+            yield f"{asset.name}: check {self._judge(asset, evaluation)}"
         elif event.is_step_failure:
             asset.state = "failed"
             self.failures.append(f"{event.step_key}: {_failure_text(event)}")
             yield f"{asset.name}: FAILED: {_failure_text(event)}"
+
+    def _judge(self, asset: AssetProgress, evaluation: dg.AssetCheckEvaluation) -> str:
+        if evaluation.passed:
+            return f"{evaluation.check_name} passed"
+        why = f": {evaluation.description}" if evaluation.description else ""
+        self.failures.append(f"{asset.name} check {evaluation.check_name}{why}")
+        return f"{evaluation.check_name} FAILED{why}"
 
     def _asset_of(self, entry: dg.EventLogEntry) -> AssetProgress | None:
         step = entry.step_key or ""
@@ -81,7 +88,8 @@ class Progress:
 
 
 def main() -> None:
-    """Exit code 0 when everything was materialised and every blocking check passed, else 1."""
+    """Exit code 0 when everything was materialised and every blocking check passed, 130 when the
+    run was interrupted, else 1."""
     # Dagster wants an absolute home; beside the project, so that `make ui` shows this run too.
     os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))
     os.chdir(ROOT)
@@ -99,7 +107,11 @@ def main() -> None:
 
 
 def materialise(definitions: dg.Definitions, console: Console) -> int:
-    """Materialise every asset of the definitions; the exit code."""
+    """Materialise every asset of the definitions; the exit code.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted, and has ended as such.
+    """
     job = definitions.resolve_implicit_global_asset_job_def()
     progress = Progress(
         {key.to_user_string(): AssetProgress(key.to_user_string()) for key in _in_order(job)}
@@ -115,7 +127,18 @@ def materialise(definitions: dg.Definitions, console: Console) -> int:
         )
     seconds = time.monotonic() - started
     _print_summary(console, progress, result.success, seconds)
+    if _was_interrupted(result):
+        raise KeyboardInterrupt
     return 0 if result.success else 1
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Dagster calls a run failed that nobody ended in its UI, and says how in the last event."""
+    endings = [event for event in result.all_events if event.is_run_failure]
+    return any(
+        event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+        for event in endings
+    )
 
 
 def _in_order(job: dg.JobDefinition) -> list[dg.AssetKey]:

@@ -1,11 +1,16 @@
 """What `make run` shows: progress as lines or live, the summary, and the commands it ends with."""
 
 import io
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import boto3
 import pytest
 from rich.console import Console
 
@@ -72,8 +77,39 @@ def test_a_failed_run_says_why_and_exits_1(
     code, text = run(graph, monkeypatch, tmp_path, live=False)
     assert code == 1
     assert "    FAILED   test_accuracy" in text
+    assert "doomed/onnx_model check test_accuracy: " in text
     assert "The run failed" in text
     assert "curl" not in text
+
+
+def test_an_interrupted_run_says_so_and_stops_its_training(
+    mnist_subset: Path,
+    local_clouds: LocalSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "train.py").write_text("import time\ntime.sleep(600)\n")
+    graph = Graph.of("halted", dataset_folder=str(mnist_subset), training={"code": str(code)})
+    sagemaker = boto3.client("sagemaker")
+
+    def jobs() -> list[str]:
+        answer = sagemaker.list_training_jobs(NameContains="halted-")
+        return [job["TrainingJobStatus"] for job in answer["TrainingJobSummaries"]]
+
+    def interrupt() -> None:
+        while not jobs():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(graph, monkeypatch, tmp_path, live=False)
+    while "Stopping" in (found := jobs()):
+        time.sleep(0.1)
+    assert found == ["Stopped"]
 
 
 def test_asking_for_an_endpoint_that_never_was_is_one_sentence(
