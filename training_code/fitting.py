@@ -68,16 +68,20 @@ class Fitting:
     def run(self, save: Callable[[], None], stop: Callable[[], bool], log_interval: int) -> None:
         """Train to the last step or until `stop`; `save` after each epoch and at a stop."""
         report = _progress(self.step, self.total_steps)
-        while self.step < self.total_steps and not stop():
+        while not self.is_done and not stop():
             loss = self._train_step()
             if self.step % log_interval == 0:
                 report(self.step, loss)
             if self.step % self.steps_per_epoch == 0:
                 self._end_epoch()
                 save()
-        if self.step < self.total_steps:
+        if not self.is_done:
             log.info("stopped after step %d of %d, as asked", self.step, self.total_steps)
             save()
+
+    @property
+    def is_done(self) -> bool:
+        return self.step >= self.total_steps
 
     @property
     def identity(self) -> State:

@@ -21,7 +21,7 @@ log = logging.getLogger("train")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit code 0: trained, or stopped by SIGTERM with what there was saved."""
+    """Exit code 0: trained, or stopped by SIGTERM with its checkpoint saved and no model."""
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     log.setLevel(logging.INFO)
     stop = StopRequest()
@@ -70,7 +70,9 @@ def train(arguments: Arguments, stop: StopRequest) -> None:
         stop=lambda: bool(stop),
         log_interval=arguments.log_interval,
     )
-    export(fitting, arguments.model_dir, testing, started)
+    if fitting.is_done:
+        export(fitting, arguments.model_dir, testing, started)
+    # A stopped job is billed until its script ends, and nobody takes half a model from it.
 
 
 def export(fitting: "Fitting", model_dir: Path, testing: "Split", started: float) -> None:
@@ -88,7 +90,6 @@ def export(fitting: "Fitting", model_dir: Path, testing: "Split", started: float
         "test_accuracy": final.accuracy,
         "test_loss": final.loss,
         "epochs": [asdict(epoch) for epoch in fitting.epochs],
-        "stopped_early": fitting.step < fitting.total_steps,
         "steps": fitting.step,
         "hyperparameters": asdict(hyper),
         "images": {"training": len(fitting.training), "testing": len(testing)},

@@ -47,7 +47,7 @@ def test_metrics_say_what_was_done(finished: Run) -> None:
     metrics = finished.metrics
     assert metrics["images"] == {"training": 2000, "testing": 500}
     assert metrics["hyperparameters"]["batch_size"] == 200
-    assert (metrics["steps"], metrics["stopped_early"]) == (20, False)
+    assert metrics["steps"] == 20
     assert [epoch["epoch"] for epoch in metrics["epochs"]] == [1, 2]
     assert metrics["epochs"][1]["test_accuracy"] == metrics["test_accuracy"]
 
@@ -85,7 +85,7 @@ def test_the_weights_are_a_state_dict_that_loads_without_running_code(finished: 
     assert all(tensor.dtype == torch.float32 for tensor in weights.values())
 
 
-def test_a_stopped_training_saves_what_it_has_and_resumes_to_the_same_bytes(
+def test_a_stopped_training_leaves_its_checkpoint_and_resumes_to_the_same_bytes(
     finished: Run, mnist_subset: Path, tmp_path: Path
 ) -> None:
     process = start(list(ARGV), environment(tmp_path, mnist_subset))
@@ -97,12 +97,11 @@ def test_a_stopped_training_saves_what_it_has_and_resumes_to_the_same_bytes(
     stopped = Run(tmp_path, process.returncode, output)
 
     assert stopped.code == 0, output
-    assert {path.name for path in stopped.model.iterdir()} == FILES
-    steps = stopped.metrics["steps"]
-    assert stopped.metrics["stopped_early"]
+    assert not stopped.model.exists() or not any(stopped.model.iterdir())
+    told = re.search(r"stopped after step (\d+) of 20", output)
+    assert told
+    steps = int(told[1])
     assert 3 <= steps < 20
-    onnx_validation.check_structure((stopped.model / "model.onnx").read_bytes())
-    assert digest(stopped, "model.onnx") != digest(finished, "model.onnx")
 
     resumed = train(tmp_path, *ARGV, data=mnist_subset)
     assert f"resumed after step {steps} of 20" in resumed.output
