@@ -79,6 +79,7 @@ def dagster_ui(order: Order, home: Path, environ: Mapping[str, str]) -> Iterator
         process = subprocess.Popen(
             [*command, "-p", str(port)],
             env={**environ, **told},
+            cwd=home,  # a .env in the project's root would be stronger than `told`
             stdout=log,
             stderr=log,
             start_new_session=True,
