@@ -38,6 +38,11 @@ class ClientEnvironment:
 Client = Callable[[str], ClientEnvironment]
 
 
+def clients() -> list[str]:
+    """The names of all there are."""
+    return sorted(pins.stem for pins in CLIENTS.glob("*.txt"))
+
+
 def install(name: str, kept: Path) -> ClientEnvironment:
     """The client's environment below the folder `kept`, made unless it is there already.
 

@@ -1,23 +1,52 @@
 """Clients installed on demand, terminals to run them in, and the transcript at the end."""
 
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from client_environments import Client, ClientEnvironment, ClientUnavailableError, install
+from client_environments import (
+    Client,
+    ClientEnvironment,
+    ClientUnavailableError,
+    clients,
+    install,
+)
 from terminal import Open, Ran, Terminal
 
 from mc_assets.local_cloud.settings import LocalSettings
 
 # Every command of a CLI; of a program given on the command line its beginning.
 _LONGEST_COMMAND = 400
+# So few tests hardly need every client.
+_FEW = 20
 _TRANSCRIPT = pytest.StashKey[list[Ran]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to install the clients while other tests run: together they take minutes."""
+    folder = Path(__file__).parent
+    here = [item for item in session.items if folder in item.path.parents]
+    if len(here) > _FEW and not session.config.option.collectonly:
+        threading.Thread(target=_install_all, args=(_kept(session.config),), daemon=True).start()
+
+
+def _install_all(kept: Path) -> None:
+    for name in clients():
+        # Whoever asks for it tries again, and says what is wrong.
+        with suppress(ClientUnavailableError):
+            install(name, kept)
+
+
+def _kept(config: pytest.Config) -> Path:
+    assert config.cache is not None
+    return Path(config.cache.mkdir("clients"))
 
 
 @pytest.fixture(scope="session")
 def client(request: pytest.FixtureRequest) -> Client:
     """An installed client by its name in `clients/`; the test is skipped where it cannot be had."""
-    assert request.config.cache is not None
-    kept = Path(request.config.cache.mkdir("clients"))
+    kept = _kept(request.config)
     unavailable: dict[str, str] = {}
 
     def installed(name: str) -> ClientEnvironment:
