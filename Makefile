@@ -4,6 +4,8 @@ SUITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12)
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p $(SUITS) 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+# More than the cores of a small machine: the tests mostly wait. A file's tests share what it made.
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test faults ui lint check clean help
 .DEFAULT_GOAL := help
@@ -15,10 +17,10 @@ run: $(READY) ## materialise the whole graph on the local clouds and print the r
 	@$(BIN)/mc-run
 
 test: $(READY) ## run the tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(WORKERS)
 
 faults: $(READY) ## repeat every fault as often as promised; the counts are printed at the end
-	@$(BIN)/pytest tests/faults --faults full
+	@$(BIN)/pytest tests/faults --faults full $(WORKERS)
 
 ui: $(READY) ## open the graph in Dagster's UI on http://127.0.0.1:3000
 	@. $(BIN)/activate && dg dev -h 127.0.0.1

@@ -1,5 +1,6 @@
 """What every test may use: a small true subset of MNIST, and one pair of local clouds."""
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.dataset_source import DatasetSource
 from mc_assets.target import connect
 from ports import free_ports
+
+pytest_plugins = ["summary"]
 
 SUBSET = {
     idx.TRAIN_IMAGES: 2000,
@@ -45,8 +48,10 @@ def mnist(request: pytest.FixtureRequest) -> Path:
     """A folder with the four whole MNIST files, fetched once and kept in pytest's cache."""
     assert request.config.cache is not None
     folder = Path(request.config.cache.mkdir("mnist"))
-    if not all((folder / name).exists() for name in idx.MNIST_FILES):
-        DatasetSource().fetch(folder, lambda _: None)
+    with (folder / "lock").open("w") as lock:  # another worker may be fetching it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all((folder / name).exists() for name in idx.MNIST_FILES):
+            DatasetSource().fetch(folder, lambda _: None)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,12 @@ from client_environments import (
 from terminal import Open, Ran, Terminal
 
 from mc_assets.local_cloud.settings import LocalSettings
+from summary import tell
 
 # Every command of a CLI; of a program given on the command line its beginning.
 _LONGEST_COMMAND = 400
 # So few tests hardly need every client.
 _FEW = 20
-_TRANSCRIPT = pytest.StashKey[list[Ran]]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -75,21 +76,13 @@ def open_terminal(
 
     def opened(*path: Path, **variables: str) -> Terminal:
         home = tmp_path_factory.mktemp("home")
-        terminal = Terminal.opened(home, list(path), **variables)
-        transcript = request.config.stash.setdefault(_TRANSCRIPT, [])
-        return Terminal(home, terminal.environment, transcript)
+        return Terminal.opened(home, list(path), partial(_say, request.config), **variables)
 
     return opened
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Every command that somebody else's client was given, with its exit code."""
-    commands = config.stash.get(_TRANSCRIPT, [])
-    if commands:
-        terminalreporter.section("commands of other people's clients")
-    for ran in commands:
-        line = " ".join(ran.command.split())
-        shown = line if len(line) <= _LONGEST_COMMAND else f"{line[:_LONGEST_COMMAND]}..."
-        terminalreporter.line(f"exit {ran.exit_code:>3}  {ran.seconds:6.1f} s  $ {shown}")
+def _say(config: pytest.Config, ran: Ran) -> None:
+    line = " ".join(ran.command.split())
+    shown = line if len(line) <= _LONGEST_COMMAND else f"{line[:_LONGEST_COMMAND]}..."
+    said = f"exit {ran.exit_code:>3}  {ran.seconds:6.1f} s  $ {shown}"
+    tell(config, "commands of other people's clients", said)

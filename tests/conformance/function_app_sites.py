@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -260,7 +260,7 @@ class FunctionAppSite:
 
     def _ask_scm(self, path: str) -> Any:
         # Asked often: not worth a line each in the transcript.
-        quiet = Terminal(self.azure.terminal.home, self.azure.terminal.environment)
+        quiet = replace(self.azure.terminal, note=lambda _: None)
         return quiet.must(*self._curl, f"{self.scm_url}/api{path}").json
 
     def _flex_config(self) -> dict[str, Any]:

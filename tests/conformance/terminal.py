@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +42,23 @@ class Terminal:
 
     home: Path
     environment: Mapping[str, str]
-    transcript: list[Ran] = field(default_factory=list)
+    note: Callable[[Ran], None]
 
     @classmethod
-    def opened(cls, home: Path, path: list[Path], **variables: str) -> "Terminal":
-        """With the programs of the folders `path` before the system's."""
+    def opened(
+        cls, home: Path, path: list[Path], note: Callable[[Ran], None], **variables: str
+    ) -> "Terminal":
+        """With the programs of the folders `path` before the system's.
+
+        `note` hears of every command that was run.
+        """
         mine = {name: value for name, value in os.environ.items() if name.startswith("MC_LOCAL_")}
         search = os.pathsep.join([*map(str, path), "/usr/local/bin", "/usr/bin", "/bin"])
         bare = {"HOME": str(home), "PATH": search, "LANG": "C.UTF-8", **mine}
         script = f'eval "$({shlex.quote(str(BIN / "mc-local"))} env)" && env -0'
         told = subprocess.run(["bash", "-c", script], env=bare, capture_output=True, check=True)
         exported = dict(pair.split("=", 1) for pair in told.stdout.decode().split("\0") if pair)
-        return cls(home, {**exported, **variables})
+        return cls(home, {**exported, **variables}, note)
 
     def run(self, *command: str, timeout: float = COMMAND_SECONDS, **variables: str) -> Ran:
         """Run one command; how it ends is for the caller to judge."""
@@ -69,7 +74,7 @@ class Terminal:
         )
         seconds = time.monotonic() - started
         ran = Ran(shlex.join(command), done.returncode, done.stdout, done.stderr, seconds)
-        self.transcript.append(ran)
+        self.note(ran)
         return ran
 
     def must(self, *command: str, timeout: float = COMMAND_SECONDS, **variables: str) -> Ran:

@@ -60,7 +60,7 @@ def test_groups_and_what_they_hold(az: AzureCli) -> None:
     assert {each["name"]: each["type"] for each in held} == {
         "daily-app": "Microsoft.Web/sites",
         "dailystore": "Microsoft.Storage/storageAccounts",
-        "UKWestLinuxDynamicPlan": "Microsoft.Web/serverfarms",
+        "UKWestLinuxDynamicPlan": "Microsoft.Web/serverFarms",
     }
     named = f"{GROUP} -n daily-app --resource-type Microsoft.Web/sites"
     assert az(f"resource tag {named} --tags tier=web").json["tags"] == {"tier": "web"}

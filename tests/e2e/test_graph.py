@@ -184,6 +184,7 @@ def test_a_live_app_that_serves_something_else_fails_the_checks_job(
     assert not ran.success
     assert ran.failed_checks == {
         "live_endpoint prediction_accuracy",
+        "live_endpoint latency",
         "live_endpoint serves_promoted_version",
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from repetitions import REPETITIONS
 
-COUNTS = pytest.StashKey[list[str]]()
+from summary import tell
 
 
 @pytest.fixture(scope="session")
@@ -18,13 +18,4 @@ def times(request: pytest.FixtureRequest) -> Callable[[str], int]:
 @pytest.fixture
 def count(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Says a line of numbers in the terminal's summary."""
-    return request.config.stash.setdefault(COUNTS, []).append
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if lines := config.stash.get(COUNTS, []):
-        terminalreporter.section("faults")
-        for line in lines:
-            terminalreporter.write_line(line)
+    return lambda line: tell(request.config, "faults", line)

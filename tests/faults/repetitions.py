@@ -4,8 +4,10 @@ REPETITIONS = {
     # name: (in `make test`, with --faults full)
     "releases under load": (2, 10),
     "forced rollbacks under load": (1, 2),
-    "bad challengers": (8, 8),
-    "releases at once": (3, 10),
+    "requests under load": (2_000, 12_000),
+    "releases broken off": (1, 2),
+    "bad challengers": (4, 8),
+    "releases at once": (2, 10),
     "network faults": (1, 2),
     "own orphans": (22, 50),
     "foreign things": (40, 200),
@@ -13,6 +15,6 @@ REPETITIONS = {
     "interrupted multiprocess runs": (1, 5),
     "runs terminated in the UI": (1, 2),
     "interrupted runs that leave their job": (1, 10),
-    "boundaries": (6, 12),
+    "boundaries": (3, 12),
     "crashes at each boundary": (1, 5),
 }
