@@ -101,5 +101,8 @@ def _explained() -> Iterator[None]:
         raise ArchiveError("The archive is truncated: its compressed data ends early.") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise ArchiveError(f"The archive is not sound gzip: {error}.") from error
-    except tarfile.TarError as error:
+    except ArchiveError:
+        raise
+    except (tarfile.TarError, ValueError) as error:
+        # ValueError: tarfile reads PAX's numbers, those of sparse files above all, unguarded.
         raise ArchiveError(f"The archive is not a sound tar: {error}.") from error

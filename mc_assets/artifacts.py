@@ -127,10 +127,17 @@ class ReleaseHistory(Record):
     releases: tuple[LiveEndpoint, ...] = ()
 
     def before(self, live: LiveEndpoint) -> LiveEndpoint | None:
-        """What was live before this one; never what was tried after it and refused."""
+        """What was live before this one and was not the same; never what was tried and refused.
+
+        The same files with another lineage, as from a training done again, would be no step back.
+        """
         wanted = live.previous.sha256 if live.previous else None
-        earlier = (past for past in reversed(self.releases) if past.number < live.number)
-        return next((past for past in earlier if past.package.sha256 == wanted), None)
+        for past in reversed(self.releases):
+            if past.number < live.number and past.package.sha256 == wanted:
+                if past.content_version != live.content_version:
+                    return past
+                wanted = past.previous.sha256 if past.previous else None
+        return None
 
     def matching(self, digits: str) -> dict[str, LiveEndpoint]:
         """The last release of each version whose sha256, or whose content's, begins like this."""
@@ -148,7 +155,11 @@ ARTIFACTS: Mapping[str, type[Artifact]] = {
 
 
 class Verdict(Record):
-    """What one check said of one version of one asset; `why` is empty where its name says it."""
+    """What one check said of one version of one asset.
+
+    `limit` is the gate's value that it judged by, `against` the sha256 of the champion that it
+    compared with: a verdict holds only as long as both do.
+    """
 
     asset_key: str
     version: str
@@ -158,3 +169,5 @@ class Verdict(Record):
     run_id: str
     at: str
     why: str = ""
+    limit: float | None = None
+    against: str = ""

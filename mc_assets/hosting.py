@@ -11,6 +11,7 @@ from mc_assets.ownership import RETENTION_DAYS, ownership_tags
 
 PlanKind = Literal["flex_consumption", "consumption", "premium"]
 PLAN_KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
+SiteUpdateStrategy = Literal["rolling_update", "recreate"]
 
 # Written last: an app without it, or with another value, is not yet as defs.yaml wants it.
 CONFIGURED_TAG = "mc-assets-configured"
@@ -27,6 +28,13 @@ _SKUS: dict[PlanKind, dict[str, Any]] = {
 # Linux Consumption.
 RUNTIMES = ("python|3.11", "python|3.12")
 FLEX_MEMORY_MB = (512, 2048, 4096)
+# As Azure writes them. Recreate, its own default, ends every call that is being answered, and
+# nobody is answered until an instance has started; a rolling update drains one batch after another.
+# source: learn.microsoft.com, "Site update strategies in Flex Consumption".
+SITE_UPDATES: Mapping[SiteUpdateStrategy, str] = {
+    "rolling_update": "RollingUpdate",
+    "recreate": "Recreate",
+}
 MAX_APP_NAME = 50
 
 _KEPT_SETTINGS = frozenset({"WEBSITE_CONTENTSHARE", "WEBSITE_RUN_FROM_PACKAGE"})
@@ -52,6 +60,7 @@ class Hosting:
     runtime: str = "python|3.12"
     instance_memory_mb: int = 2048
     maximum_instances: int = 40
+    site_update_strategy: SiteUpdateStrategy = "rolling_update"
     settings: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     retention_days: int = RETENTION_DAYS
@@ -65,6 +74,11 @@ class Hosting:
             raise HostingError(
                 f"Flex Consumption has no instances of {self.instance_memory_mb} MB: "
                 f"instance_memory_mb can be {', '.join(map(str, FLEX_MEMORY_MB))}."
+            )
+        if self.site_update_strategy not in SITE_UPDATES:
+            raise HostingError(
+                f"The site_update_strategy {self.site_update_strategy!r} is not one of "
+                f"{', '.join(SITE_UPDATES)}."
             )
         if len(self.app_name) > MAX_APP_NAME:
             raise HostingError(
@@ -105,9 +119,23 @@ class Hosting:
     def is_flex(self) -> bool:
         return self.plan == "flex_consumption"
 
+    def site_update_of(self, app: str) -> SiteUpdateStrategy:
+        """How the app takes a new package. No user calls the staging app, and what is judged there
+        must be one version at a time."""
+        return "recreate" if app == self.staging_app_name else self.site_update_strategy
+
+    @property
+    def versions_overlap(self) -> bool:
+        """Whether the version before may still answer a while after the live app was updated."""
+        return self.is_flex and self.site_update_strategy == "rolling_update"
+
     def tags_of(self, app: str, run_id: str) -> dict[str, str]:
-        """The tags of what a run makes for an app; what is only for staging may go again."""
-        days = self.retention_days if app == self.staging_app_name else None
+        """The tags of what a run makes for an app; a staging app may go again.
+
+        A slot may not: it holds the version before, which a rollback swaps back.
+        """
+        may_go = app == self.staging_app_name and not self.releases_by_slot
+        days = self.retention_days if may_go else None
         return {**self.tags, **ownership_tags(self.model, run_id, days)}
 
     def plan_name(self, app: str) -> str:
@@ -148,7 +176,7 @@ def storage_body(hosting: Hosting) -> dict[str, Any]:
 
 
 def site_body(
-    hosting: Hosting, plan_id: str, settings: Mapping[str, str], package_container: str
+    hosting: Hosting, app: str, plan_id: str, settings: Mapping[str, str], package_container: str
 ) -> dict[str, Any]:
     """`PUT sites` or `PUT slots`: HTTPS only, TLS 1.2, no FTP, an identity of its own."""
     site_config: dict[str, Any] = {
@@ -165,7 +193,7 @@ def site_body(
         "siteConfig": site_config,
     }
     if hosting.is_flex:
-        properties["functionAppConfig"] = _flex_config(hosting, package_container)
+        properties["functionAppConfig"] = _flex_config(hosting, app, package_container)
     else:
         site_config["linuxFxVersion"] = f"Python|{hosting.python_version}"
         site_config["use32BitWorkerProcess"] = False
@@ -220,7 +248,7 @@ def configuration(hosting: Hosting, app: str) -> str:
         hosting.tags_of(app, run_id=""),
         plan_body(hosting),
         storage_body(hosting),
-        site_body(hosting, "", app_settings(hosting, app, secret), ""),
+        site_body(hosting, app, "", app_settings(hosting, app, secret), ""),
     )
     return hashlib.sha256(json.dumps(bodies, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -245,7 +273,7 @@ def role_assignment(
     return f"{storage_id}/providers/Microsoft.Authorization/roleAssignments/{name}", body
 
 
-def _flex_config(hosting: Hosting, package_container: str) -> dict[str, Any]:
+def _flex_config(hosting: Hosting, app: str, package_container: str) -> dict[str, Any]:
     return {
         "deployment": {
             "storage": {
@@ -259,4 +287,5 @@ def _flex_config(hosting: Hosting, package_container: str) -> dict[str, Any]:
             "maximumInstanceCount": hosting.maximum_instances,
             "instanceMemoryMB": hosting.instance_memory_mb,
         },
+        "siteUpdateStrategy": {"type": SITE_UPDATES[hosting.site_update_of(app)]},
     }

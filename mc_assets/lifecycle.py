@@ -12,7 +12,7 @@ from mc_assets.automation.jobs import build_checks_job, build_teardown_job
 from mc_assets.automation.rollback import build_rollback_job
 from mc_assets.automation.sweep import build_sweep_job
 from mc_assets.cost import Budget, Prices
-from mc_assets.hosting import Hosting, PlanKind
+from mc_assets.hosting import Hosting, PlanKind, SiteUpdateStrategy
 from mc_assets.model_settings import Gates, ModelSettings
 from mc_assets.ownership import RETENTION_DAYS
 from mc_assets.resources.artifact_store import NOT_MODELS
@@ -53,20 +53,20 @@ def _as_model_name(name: str) -> str:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, BeforeValidator(_as_text)]
 
 
 class Cost(dg.Model, dg.Resolvable):
     """Prices as you looked them up, and what one training job may cost."""
 
-    prices: dict[str, float] = Field(
+    prices: dict[str, Amount] = Field(
         default_factory=dict, description="On-demand price per hour, by instance type."
     )
     currency: str = Field(default=Prices.currency, description="Of the prices and the budget.")
     as_of: Text = Field(default=Prices.as_of, description="When the prices were looked up.")
-    budget_per_job: float | None = Field(
+    budget_per_job: Amount | None = Field(
         default=None,
-        gt=0,
         description="Refuse to submit a job that could cost more, should it run for max_runtime.",
     )
 
@@ -193,6 +193,11 @@ class FunctionAppHosting(dg.Model, dg.Resolvable):
     )
     maximum_instances: int = Field(
         default=Hosting.maximum_instances, ge=1, description="Flex Consumption: scale-out limit."
+    )
+    site_update_strategy: SiteUpdateStrategy = Field(
+        default=Hosting.site_update_strategy,
+        description="Flex Consumption: how the live app takes a new version. rolling_update, which "
+        "Azure has in preview, lets calls end that are being answered; recreate ends them.",
     )
     settings: dict[str, Text] = Field(
         default_factory=dict, description="Further app settings; no secrets."

@@ -1,4 +1,4 @@
-"""Three tags on everything created: who owns it, which run made it, how long it may stay."""
+"""Tags on everything created: who owns it, which run made it, how long it may stay."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,6 +9,8 @@ from dagster._check import CheckError
 OWNER_TAG = "mc-assets-owner"
 RUN_TAG = "mc-assets-run"
 TTL_TAG = "mc-assets-ttl"
+# On a training job that is to go on when its run is interrupted: it has its time to live.
+OUTLIVES_RUN_TAG = "mc-assets-outlives-run"
 
 # Of what serves users, and of what says what is needed: it never becomes an orphan by age.
 FOR_GOOD = "none"

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import dagster as dg
 from pydantic import PrivateAttr
 
+from mc_assets.outcomes import UNKNOWN, UNREACHED, Outcome, azure_outcome, refusal_outcome
+
 TargetName = Literal["local", "cloud"]
 TARGETS: tuple[TargetName, ...] = get_args(TargetName)
 
@@ -33,7 +35,11 @@ PUBLIC_AUTHORITIES = frozenset(
 
 
 class TargetError(Exception):
-    """The target is unknown, incomplete or cannot be reached; its text is the whole message."""
+    """The target is unknown, incomplete or refuses us; its text is the whole message."""
+
+
+class UnreachableError(TargetError):
+    """The clouds cannot be reached now; a minute later they may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Connection:
         missing = [f"{name} ({REQUIRED[name]})" for name, value in found.items() if not value]
         if missing:
             raise TargetError(
-                f"MC_TARGET=cloud needs {', '.join(missing)} to be set; nothing was created. "
+                f"MC_TARGET=cloud needs {', '.join(missing)} to be set. "
                 "docs/cloud-setup.md explains each variable."
             )
         url = environ.get("AZURE_RESOURCE_MANAGER_URL") or PUBLIC_RESOURCE_MANAGER
@@ -116,26 +122,49 @@ def _require_credentials(connection: Connection) -> None:
     """Sign in to both clouds before anything is uploaded or paid for.
 
     Raises:
+        UnreachableError: one of them could not be reached, or could not tell.
         TargetError: either has no credentials, or does not accept them.
     """
-    import boto3
-    from azure.core.exceptions import AzureError
-    from botocore.exceptions import BotoCoreError, ClientError
+    problems = [
+        problem for problem in (_problem_with_aws(), _problem_with_azure(connection)) if problem
+    ]
+    if not problems:
+        return
+    told = " ".join(text for text, _ in problems)
+    if all(outcome.is_retryable for _, outcome in problems):
+        raise UnreachableError(f"The clouds could not be reached. {told}")
+    raise TargetError(
+        f"The clouds do not let us in. {told} docs/cloud-setup.md says which credentials are read."
+    )
 
-    problems = []
+
+def _problem_with_aws() -> tuple[str, Outcome] | None:
+    """What AWS, or the way to it, has against us, and what that means."""
+    import boto3
+    from botocore import exceptions
+
     try:
         boto3.client("sts").get_caller_identity()
-    except (BotoCoreError, ClientError) as error:
-        problems.append(f"AWS: {error}")
+    except exceptions.ClientError as error:
+        outcome = refusal_outcome(error.response["Error"]["Code"])
+        return f"AWS: {str(error).rstrip('.')}. {outcome.advice}", outcome
+    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+        return f"AWS: {error}.", UNREACHED
+    except exceptions.BotoCoreError as error:
+        return f"AWS: {str(error).rstrip('.')}.", UNKNOWN
+    return None
+
+
+def _problem_with_azure(connection: Connection) -> tuple[str, Outcome] | None:
+    from azure.core.exceptions import AzureError
+
     try:
         azure_credential().get_token(f"{connection.resource_manager_url}/.default")
     except AzureError as error:
-        problems.append(f"Azure: {str(error).splitlines()[0]}")
-    if problems:
-        raise TargetError(
-            f"The clouds do not let us in; nothing was created. {'; '.join(problems)}. "
-            "docs/cloud-setup.md says which credentials are read."
-        )
+        outcome = azure_outcome(401, str(error))
+        # Its other lines repeat what the credential was asked with.
+        return f"Azure: {str(error).splitlines()[0]} {outcome.advice}", outcome
+    return None
 
 
 def _connect_local_clouds() -> None:
@@ -175,5 +204,6 @@ class CloudTarget(dg.ConfigurableResource):
             try:
                 self._connection = connect(read_target({"MC_TARGET": self.name}))
             except TargetError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+                passing = isinstance(error, UnreachableError)
+                raise dg.Failure(str(error), allow_retries=passing) from error
         return self._connection

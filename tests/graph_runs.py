@@ -159,6 +159,13 @@ class Graph:
         assert event.asset_materialization is not None
         return event.asset_materialization
 
+    def times_materialised(self, asset: str, run_id: str) -> int:
+        """How often the run wrote the asset into its history."""
+        logged = self.instance.all_logs(run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        return [each.dagster_event.asset_key for each in logged if each.dagster_event].count(
+            self.key(asset)
+        )
+
     def secrets(self) -> set[str]:
         """What may never be written down: of this process, of both apps and of their storage."""
         hosting = self.lifecycle.settings().hosting_in(self.store.target.connection.subscription_id)

@@ -1,8 +1,6 @@
 """Things planted on both local clouds, ours and other people's; and what became of them."""
 
-import io
 import json
-import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from urllib.parse import urlencode
 import boto3
 import dagster as dg
 
+from archives import archive
 from graph_runs import IMAGE, Graph, Ran
 from mc_assets.definitions import build_resources
 from mc_assets.hosting import Hosting
@@ -71,9 +70,9 @@ class Garden:
             trivial, status=dg.DagsterRunStatus(status)
         ).run_id
 
-    def keeping(self, days: int) -> "Garden":
-        """The same things under a defs.yaml with another `retention_days`."""
-        graph = Graph.quick(self.graph.name, retention_days=days)
+    def keeping(self, days: int, **attributes: Any) -> "Garden":
+        """The same things under a defs.yaml with another `retention_days`, and other choices."""
+        graph = Graph.quick(self.graph.name, retention_days=days, **attributes)
         return replace(self, graph=replace(graph, instance=self.graph.instance))
 
     def tags(self, run_id: str = "of-nobody", ttl: str = "0d") -> dict[str, str]:
@@ -88,7 +87,9 @@ class Garden:
             image=IMAGE,
             role_arn=store.target.connection.sagemaker_role_arn,
             region=store.target.connection.region,
-            source_uri=store.put_bytes(f"planted/{self.graph.name}.tar.gz", packed(script)).uri,
+            source_uri=store.put_bytes(
+                f"planted/{self.graph.name}.tar.gz", archive({"train.py": script.encode()})
+            ).uri,
             channels={"none": ""},
             output_uri=store.uri(f"{self.graph.name}/jobs"),
             checkpoint_uri="",
@@ -247,15 +248,6 @@ class Garden:
         if self.group_exists:
             groups = self.graph.azure.resources.resource_groups
             groups.begin_delete(self.hosting.group_name).result()
-
-
-def packed(script: str) -> bytes:
-    buffer, data = io.BytesIO(), script.encode()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        info = tarfile.TarInfo("train.py")
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def resources_of_the_environment() -> dict[str, Any]:

@@ -12,10 +12,17 @@ import dagster as dg
 import numpy as np
 import requests
 
+from archives import archive
 from graph_runs import Graph, Ran
 from light_function import write_function
 from mc_assets import idx
-from mc_assets.artifacts import FunctionPackage, LiveEndpoint, OnnxModel, StoredObject
+from mc_assets.artifacts import (
+    FunctionPackage,
+    LiveEndpoint,
+    OnnxModel,
+    StoredObject,
+    TrainedModel,
+)
 from mc_assets.resources.endpoint_client import serving
 from tiny_onnx import expected_digits, normalised, tiny_images, tiny_onnx, tiny_weights
 
@@ -105,16 +112,35 @@ class Scene:
         return str(write_function(folder, IMAGES, digits, fault, flaw))
 
     def leave_model(self, model: bytes, weights: np.ndarray) -> None:
-        """A model where the onnx_model stage would have left it, beside PyTorch's answers."""
-        stored = self._put(model, "onnx")
-        key = self.graph.key("onnx_model")
+        """A model where training and the onnx_model stage would have left it, beside PyTorch's
+        answers; its archive has passed its checks."""
+        answers, dataset = reference(weights), self.graph.record("dataset")
+        files = {
+            "model.onnx": model,
+            "model.pt": weights.tobytes(),
+            "metrics.json": b"{}",
+            "reference.npz": answers,
+        }
+        packed, stored = self._put(archive(files), "tar.gz"), self._put(model, "onnx")
+        trained = TrainedModel(
+            version=packed.sha256,
+            lineage={**dataset.lineage, f"{self.name}/trained_model": packed.sha256},
+            archive=packed,
+            job_name="by-hand-1",
+            job_arn="arn:aws:sagemaker:eu-west-2:123456789012:training-job/by-hand-1",
+            metrics={"test_accuracy": 1.0},
+            training_seconds=1,
+            billable_seconds=1,
+        )
+        self.graph.store.write_latest(self.graph.key("trained_model"), trained)
         record = OnnxModel(
             version=stored.sha256,
-            lineage={key.to_user_string(): stored.sha256},
+            lineage={**trained.lineage, f"{self.name}/onnx_model": stored.sha256},
             model=stored,
-            reference=self._put(reference(weights), "npz"),
+            reference=self._put(answers, "npz"),
         )
-        self.graph.store.write_latest(key, record)
+        self.graph.store.write_latest(self.graph.key("onnx_model"), record)
+        assert self.graph.check("trained_model").success
 
     def release(self, *assets: str, reason: str = "") -> Ran:
         """Stage, check and promote what is packed; or only these."""

@@ -55,6 +55,13 @@ def sparse(info: tarfile.TarInfo) -> None:
     }
 
 
+def sparse_map(text: str) -> Change:
+    def change(info: tarfile.TarInfo) -> None:
+        info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.map": text}
+
+    return change
+
+
 HOSTILE = {
     "unknown member": (pack(*honest(), ("model.onnx.data", b"x", None)), "model.onnx.data"),
     "parent path": (pack(*honest(), ("../model.onnx", b"x", None)), r"\.\./model.onnx"),
@@ -75,6 +82,7 @@ HOSTILE = {
     "fifo": (pack(("model.onnx", b"", of_type(tarfile.FIFOTYPE))), "no plain file"),
     "contiguous": (pack(("model.onnx", b"", of_type(tarfile.CONTTYPE))), "no plain file"),
     "sparse": (pack(("model.onnx", b"x" * 900, sparse)), "no plain file"),
+    "sparse without a map": (pack(("model.onnx", b"x", sparse_map("a,b"))), "no sound|not a sound"),
     "duplicate": (pack(*honest(), honest()[0]), "model.onnx is in the archive twice"),
     "duplicate by ./": (pack(*honest(), ("./model.onnx", b"x", None)), "twice"),
     "too large": (pack(("metrics.json", b"x" * 101, None)), "metrics.json has 101 bytes"),

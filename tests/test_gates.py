@@ -1,39 +1,64 @@
 """What may be released: every blocking verdict, on exactly the versions that are about to ship."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from mc_assets.artifacts import ARTIFACTS, Override, Verdict
-from mc_assets.gates import REQUIRED, Admission, require_passed
+from mc_assets.artifacts import (
+    ARTIFACTS,
+    LiveEndpoint,
+    OnnxModel,
+    Override,
+    StoredObject,
+    TrainedModel,
+    Verdict,
+)
+from mc_assets.gates import LIMITS, REQUIRED, Admission, require_passed
 from mc_assets.lifecycle import ModelLifecycle
+from mc_assets.model_settings import Gates, ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 
 LINEAGE = {"m/dataset": "d" * 64, "m/trained_model": "e" * 64}
 CHECKS = [(key, check) for key in LINEAGE for check in REQUIRED[key.removeprefix("m/")]]
+BYTES = StoredObject(uri="s3://b/k", sha256="e" * 64, size=1)
+TRAINED = TrainedModel(
+    version="e" * 64, lineage=LINEAGE, archive=BYTES, job_name="j", job_arn="a", metrics={},
+    training_seconds=1, billable_seconds=1,
+)  # fmt: skip
+
+
+def model(**gates: Any) -> ModelSettings:
+    return ModelSettings("m", Path(), Path(), gates=Gates(**gates))
+
+
+def limit_of(check: str) -> float | None:
+    return getattr(Gates(), LIMITS[check]) if check in LIMITS else None
 
 
 def judge(
-    store: ArtifactStore, key: str, check: str, passed: bool = True, version: str | None = None
-) -> None:
-    store.write_verdict(
-        Verdict(
-            asset_key=key,
-            version=version or LINEAGE[key],
-            check=check,
-            blocking=True,
-            passed=passed,
-            run_id=f"run-of-{check}",
-            at="2026-01-01T00:00:00+00:00",
-        )
+    store: ArtifactStore, key: str, check: str, passed: bool = True, version: str | None = None,
+    **more: Any,
+) -> None:  # fmt: skip
+    verdict = Verdict(
+        asset_key=key,
+        version=version or LINEAGE[key],
+        check=check,
+        blocking=True,
+        passed=passed,
+        run_id=f"run-of-{check}",
+        at="2026-01-01T00:00:00+00:00",
+        limit=limit_of(check),
     )
+    store.write_verdict(verdict.model_copy(update=more))
 
 
 def ship(store: ArtifactStore, *further: str, reason: str = "") -> tuple[Admission, list[str]]:
     """What let it through, and the warnings on the way."""
     warnings: list[str] = []
-    return require_passed(store, LINEAGE, "Shipping", warnings.append, further, reason), warnings
+    admitted = require_passed(store, model(), TRAINED, "Shipping", warnings.append, further, reason)
+    return admitted, warnings
 
 
 def refusal(store: ArtifactStore, *further: str, reason: str = "") -> dg.Failure:
@@ -130,14 +155,94 @@ def test_a_reason_with_nothing_to_override_overrides_nothing(store: ArtifactStor
 def test_why_a_check_failed_is_said(store: ArtifactStore) -> None:
     for key, check in CHECKS:
         judge(store, key, check)
-    failed = Verdict(
-        asset_key="m/dataset", version=LINEAGE["m/dataset"], check="files_and_shapes",
-        blocking=True, passed=False, run_id="r", at="", why="There are no labels.",
+    judge(store, "m/dataset", "files_and_shapes", passed=False, why="There are no labels.")
+    (objection,) = objections(store)
+    assert objection.endswith("failed in run run-of-files_and_shapes: There are no labels")
+
+
+def test_what_the_lineage_lacks_is_an_objection(store: ArtifactStore) -> None:
+    judge(store, "m/trained_model", "archive_contents")
+    judge(store, "m/trained_model", "training_metrics")
+    for lineage in ({"m/trained_model": "e" * 64}, {**LINEAGE, "m/dataset": ""}):
+        shipped = TRAINED.model_copy(update={"lineage": lineage})
+        with pytest.raises(dg.Failure) as refused:
+            require_passed(store, model(), shipped, "Shipping", print)
+        assert refused.value.metadata["objections"].value == [
+            "m/dataset files_and_shapes: never recorded"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        (0.98, ""),
+        (0.985, ""),
+        (0.97, "passed, by a min_training_accuracy of 0.97, which is 0.98 now"),
+        (None, "passed, by a min_training_accuracy that is not written down"),
+    ],
+)
+def test_a_verdict_by_a_laxer_gate_does_not_count(
+    store: ArtifactStore, limit: float | None, said: str
+) -> None:
+    for key, check in CHECKS:
+        judge(store, key, check)
+    judge(store, "m/trained_model", "training_metrics", limit=limit)
+    if said:
+        assert objections(store) == [f"m/trained_model eeeeeeeeeeee training_metrics: {said}"]
+    else:
+        assert ship(store)[0].override is None
+
+
+def packed(store: ArtifactStore, **of_comparison: Any) -> OnnxModel:
+    """A model that passed all its checks, compared so with a champion."""
+    lineage = {**LINEAGE, "m/onnx_model": "f" * 64}
+    for key, check in CHECKS:
+        judge(store, key, check)
+    for check in REQUIRED["onnx_model"]:
+        more = of_comparison if check == "not_worse_than_champion" else {}
+        judge(store, "m/onnx_model", check, version="f" * 64, **more)
+    return OnnxModel(version="f" * 64, lineage=lineage, model=BYTES, reference=BYTES)
+
+
+def go_live(store: ArtifactStore, sha256: str) -> None:
+    served = BYTES.model_copy(update={"sha256": sha256})
+    live = LiveEndpoint(
+        version="9" * 64, lineage={}, resource_group="g", app="a", slot=None, url="u",
+        content_version="c", package=BYTES, model=served,
     )  # fmt: skip
-    store.write_verdict(failed)
-    assert objections(store) == [
-        "m/dataset dddddddddddd files_and_shapes: failed in run r: There are no labels"
-    ]
+    store.write_latest(dg.AssetKey(["m", "live_endpoint"]), live)
+
+
+def test_a_comparison_counts_as_long_as_its_champion_is_live(store: ArtifactStore) -> None:
+    against_a = packed(store, against="a" * 64)
+    assert require_passed(store, model(), against_a, "Shipping", print), "nothing is live"
+    for live in ("a" * 64, "f" * 64):
+        go_live(store, live)
+        assert require_passed(store, model(), against_a, "Shipping", print)
+    go_live(store, "c" * 64)
+    compared = "m/onnx_model ffffffffffff not_worse_than_champion: passed, compared with "
+    for against, said in (("a" * 64, "model aaaaaaaaaaaa"), ("", "no champion")):
+        challenger = packed(store, against=against)
+        with pytest.raises(dg.Failure) as refused:
+            require_passed(store, model(), challenger, "Shipping", print)
+        assert refused.value.metadata["objections"].value == [
+            f"{compared}{said}, but cccccccccccc is live now"
+        ]
+        assert "dg launch --job checks" in str(refused.value)
+
+
+def test_a_stricter_gate_is_stricter_in_its_own_direction(store: ArtifactStore) -> None:
+    challenger = packed(store)
+    for gates in ({"max_parity_difference": 1e-2}, {"min_test_accuracy": 0.5}):
+        assert require_passed(store, model(**gates), challenger, "Shipping", print)
+    for gates in ({"max_parity_difference": 1e-4}, {"min_test_accuracy": 0.999}):
+        with pytest.raises(dg.Failure, match=f"{next(iter(gates))} of .*, which is .* now"):
+            require_passed(store, model(**gates), challenger, "Shipping", print)
+
+
+def test_every_limit_is_a_gate_of_a_required_check() -> None:
+    assert LIMITS.keys() <= {check for checks in REQUIRED.values() for check in checks}
+    assert all(hasattr(Gates(), gate) for gate in LIMITS.values())
 
 
 def test_what_is_required_is_what_blocks() -> None:

@@ -1,6 +1,8 @@
 """What Azure is asked for: plans, locked-down bodies, names; what it does not have is refused."""
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,7 @@ def hosting(plan: PlanKind = "flex_consumption") -> Hosting:
 
 @pytest.mark.parametrize("plan", PLAN_KINDS)
 def test_every_app_is_locked_down(plan: PlanKind) -> None:
-    body = site_body(hosting(plan), "/plans/p", {}, "https://account/container")
+    body = site_body(hosting(plan), "app", "/plans/p", {}, "https://account/container")
     config = body["properties"]["siteConfig"]
     assert body["properties"]["httpsOnly"] is True
     assert config["ftpsState"] == "Disabled"
@@ -43,16 +45,33 @@ def test_flex_reads_its_storage_by_identity_and_holds_no_secret() -> None:
     assert not any("AccountKey" in value for value in settings.values())
     assert "FUNCTIONS_WORKER_RUNTIME" not in settings
     assert storage_body(hosting())["properties"]["allowSharedKeyAccess"] is False
-    config = site_body(hosting(), "/plans/p", settings, "https://account/c")["properties"]
+    config = site_body(hosting(), "app", "/plans/p", settings, "https://account/c")["properties"]
     assert config["functionAppConfig"]["runtime"] == {"name": "python", "version": "3.12"}
     assert "linuxFxVersion" not in config["siteConfig"]
+
+
+def test_flex_replaces_the_live_app_without_ending_calls() -> None:
+    def update(wanted: Hosting, app: str) -> Any:
+        body = site_body(wanted, app, "/plans/p", {}, "https://account/c")
+        return body["properties"]["functionAppConfig"]["siteUpdateStrategy"]
+
+    usual = hosting()
+    assert update(usual, usual.app_name) == {"type": "RollingUpdate"}
+    assert update(usual, usual.staging_app_name) == {"type": "Recreate"}
+    assert usual.versions_overlap
+    chosen = replace(usual, site_update_strategy="recreate")
+    assert update(chosen, chosen.app_name) == {"type": "Recreate"}
+    assert not chosen.versions_overlap
+    assert not hosting("premium").versions_overlap
+    with pytest.raises(HostingError, match="'rolling' is not one of rolling_update, recreate"):
+        replace(usual, site_update_strategy="rolling")
 
 
 def test_classic_plans_get_runtime_and_remote_build() -> None:
     settings = app_settings(hosting("consumption"), "app", "AccountKey=k")
     assert settings["SCM_DO_BUILD_DURING_DEPLOYMENT"] == "true"
     assert settings["FUNCTIONS_WORKER_RUNTIME"] == "python"
-    body = site_body(hosting("consumption"), "/plans/p", settings, "")
+    body = site_body(hosting("consumption"), "app", "/plans/p", settings, "")
     assert body["properties"]["siteConfig"]["linuxFxVersion"] == "Python|3.12"
 
 

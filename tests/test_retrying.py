@@ -56,3 +56,24 @@ def test_a_programming_error_is_permanent() -> None:
     success, tries, tags = run(ZeroDivisionError())
     assert (success, tries) == (False, 1)
     assert tags[NEVER_AGAIN] == "false"
+
+
+def test_a_check_is_tried_again_likewise() -> None:
+    tries = []
+
+    @dg.asset
+    def made() -> None: ...
+
+    @dg.asset_check(asset="made")
+    @retrying.retried
+    def checked(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        tries.append(context.retry_number)
+        if len(tries) < 3:
+            raise dg.Failure("throttled")
+        return dg.AssetCheckResult(passed=True)
+
+    instance = dg.DagsterInstance.ephemeral()
+    result = dg.materialize([made, checked], instance=instance, raise_on_error=False)
+    assert result.success
+    assert tries == [0, 1, 2]
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True]

@@ -1,8 +1,17 @@
 """Choosing the clouds: legal names, required variables, and one error for all that is missing."""
 
+import dagster as dg
 import pytest
 
-from mc_assets.target import PUBLIC_RESOURCE_MANAGER, Connection, TargetError, read_target
+from mc_assets.local_cloud.settings import LocalSettings
+from mc_assets.target import (
+    PUBLIC_RESOURCE_MANAGER,
+    CloudTarget,
+    Connection,
+    TargetError,
+    read_target,
+)
+from ports import free_ports
 
 COMPLETE = {
     "MC_BUCKET": "bucket",
@@ -35,3 +44,32 @@ def test_either_region_variable_does_and_the_public_cloud_is_the_default() -> No
     connection = Connection.from_environ(COMPLETE)
     assert connection.region == "eu-west-2"
     assert connection.resource_manager_url == PUBLIC_RESOURCE_MANAGER
+
+
+@pytest.mark.parametrize(
+    ("variable", "scheme", "cloud"),
+    [("AWS_ENDPOINT_URL", "http", "AWS"), ("AZURE_AUTHORITY_HOST", "https", "Azure")],
+)
+def test_a_cloud_that_is_not_reached_is_tried_again(
+    local_clouds: LocalSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    scheme: str,
+    cloud: str,
+) -> None:
+    monkeypatch.setenv("MC_BUCKET", f"not-signed-in-yet-{cloud.lower()}")
+    monkeypatch.setenv(variable, f"{scheme}://127.0.0.1:{free_ports(1)[0]}")
+    with pytest.raises(dg.Failure, match=rf"could not be reached\. {cloud}: ") as failed:
+        _ = CloudTarget(name="cloud").connection
+    assert failed.value.allow_retries
+
+
+def test_a_cloud_that_refuses_the_credentials_is_not(
+    local_clouds: LocalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MC_BUCKET", "not-signed-in-yet")
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "not the secret")
+    with pytest.raises(dg.Failure, match=r"do not let us in\. Azure: .+ renew them") as refused:
+        _ = CloudTarget(name="cloud").connection
+    assert not refused.value.allow_retries
+    assert "not the secret" not in str(refused.value)

@@ -12,9 +12,8 @@ import dagster as dg
 
 from mc_assets.artifacts import Endpoint, LiveEndpoint, StagedEndpoint
 from mc_assets.automation.runs import Runs
-from mc_assets.hosting import Hosting
 from mc_assets.model_settings import ModelSettings
-from mc_assets.ownership import OWNER_TAG, RUN_TAG, is_owned, time_to_live
+from mc_assets.ownership import OUTLIVES_RUN_TAG, OWNER_TAG, RUN_TAG, is_owned, time_to_live
 from mc_assets.resources.artifact_store import CONTEXTS, ArtifactStore, Listed, places_of
 from mc_assets.resources.azure_group import PLANS, SITES, SLOTS, Resource, ResourceGroup
 from mc_assets.resources.releases import SLOT
@@ -64,7 +63,10 @@ class OrphanSearch:
         return [*jobs, *self.azure_resources(), *self.contexts(staying), *self.objects()]
 
     def training_jobs(self) -> Iterator[Orphan]:
-        """Jobs that train for nobody: their run has ended, and no other waits for them."""
+        """Jobs that train for nobody: their run has ended, and no other waits for them.
+
+        Not one of a run with `forward_termination: false`: it goes on to be found again.
+        """
         for job in self._in_progress:
             why = self._why_abandoned(job.tags.get(RUN_TAG, ""), job.created, job.tags)
             if why and not self.runs.is_waited_for(job.name):
@@ -73,15 +75,20 @@ class OrphanSearch:
                 )
 
     def azure_resources(self) -> Iterator[Orphan]:
-        """Slots, apps and plans of ours that neither defs.yaml nor the last release names."""
+        """Slots, apps and plans of ours that neither defs.yaml nor the last release names; and the
+        staging app that nothing was staged in for its time to live."""
         resources = self.group.resources()
         candidates = [each for each in resources if self._is_idle(each)]
         plans = self.group.plans_by_app() if candidates else {}
-        for each in unneeded(candidates, self._needed_apps(), what_each_holds(resources, plans)):
-            began = self.runs.started(each.tags.get(RUN_TAG, ""))
-            why = "neither defs.yaml nor the last release names it"
-            remove = partial(self.group.delete, each)
-            yield Orphan(_KINDS[each.type], each.name, why, began, remove)
+        serving, staging = self._serving_apps(), self._staging_apps()
+        resting = self._resting(candidates) & (staging - serving)
+        needed = (serving | staging) - resting
+        for each in unneeded(candidates, needed, what_each_holds(resources, plans)):
+            why, remove = "neither defs.yaml nor the last release names it", self.group.delete
+            if each.name.lower() in resting:
+                why, remove = "nothing was staged there for its time to live", self._delete_resting
+            since = self.runs.started(each.tags.get(RUN_TAG, ""))
+            yield Orphan(_KINDS[each.type], each.name, why, since, partial(remove, each))
 
     def contexts(self, staying: set[str]) -> Iterator[Orphan]:
         """Pipes contexts that killed runs have left, except those of the jobs that stay."""
@@ -120,13 +127,17 @@ class OrphanSearch:
         return self.jobs.in_progress()
 
     def _why_abandoned(self, run_id: str, since: datetime, tags: Mapping[str, str]) -> str | None:
-        """A run unknown here may be another Dagster instance's: what it made has its time."""
+        """A run unknown here may be another Dagster instance's: what it made has its time, and so
+        has a job that was started to outlive its run."""
         state = self.runs.state(run_id)
-        if state == "ended":
+        if state == "under way":
+            return None
+        if state == "ended" and OUTLIVES_RUN_TAG not in tags:
             return f"its run {run_id} has ended"
-        if state == "unknown" and self._is_past(since, tags):
-            return f"its run {run_id or '(none)'} is unknown here, and its time to live is over"
-        return None
+        if not self._is_past(since, tags):
+            return None
+        became = "has ended" if state == "ended" else "is unknown here"
+        return f"its run {run_id or '(none)'} {became}, and its time to live is over"
 
     def _is_past(self, since: datetime, tags: Mapping[str, str]) -> bool:
         allowed = time_to_live(tags, self.model.retention_days)
@@ -141,12 +152,18 @@ class OrphanSearch:
         self.jobs.stop(job.name)
 
     def _delete_object(self, key: str) -> None:
+        self._require_no_run(self.store.uri(key))
+        self.store.delete(key)
+
+    def _delete_resting(self, resource: Resource) -> None:
+        self._require_no_run(str(resource))
+        self.group.delete(resource)
+
+    def _require_no_run(self, what: str) -> None:
         if self.runs.under_way():
             raise dg.Failure(
-                f"{self.store.uri(key)} was not deleted: a run has begun that may use it.",
-                allow_retries=False,
+                f"{what} was not deleted: a run has begun that may use it.", allow_retries=False
             )
-        self.store.delete(key)
 
     def _is_idle(self, resource: Resource) -> bool:
         """Whether it is of a kind that can be an orphan, ours, and of no run under way."""
@@ -154,19 +171,44 @@ class OrphanSearch:
         is_ours = resource.type in _KINDS and self.group.is_ours(resource)
         return is_ours and self.runs.state(made_by) != "under way"
 
-    def _needed_apps(self) -> set[str]:
-        """Names of apps, slots and plans that have to stay, in small letters as Azure compares."""
+    def _serving_apps(self) -> set[str]:
+        """Names of what users need, in small letters as Azure compares: the app, its plan, and the
+        slot, which holds the version before."""
         hosting = self.group.hosting
         names = {hosting.app_name, hosting.plan_name(hosting.app_name)}
         if hosting.releases_by_slot:
             names |= {f"{hosting.app_name}/{SLOT}"}
-        else:
-            names |= {hosting.staging_app_name, hosting.plan_name(hosting.staging_app_name)}
         # After a rename in defs.yaml the old app serves users until the next release.
-        for kind in (StagedEndpoint, LiveEndpoint):
-            record = self.store.latest(dg.AssetKey([self.model.name, kind.asset]), kind)
-            names |= _names_in(record, hosting)
-        return {name.lower() for name in names}
+        return {name.lower() for name in names | self._recorded(LiveEndpoint)}
+
+    def _staging_apps(self) -> set[str]:
+        hosting = self.group.hosting
+        names = set() if hosting.releases_by_slot else {
+            hosting.staging_app_name, hosting.plan_name(hosting.staging_app_name)
+        }  # fmt: skip
+        return {name.lower() for name in names | self._recorded(StagedEndpoint)}
+
+    def _resting(self, candidates: list[Resource]) -> set[str]:
+        """Names of those whose time to live is over since anything was staged.
+
+        What was staged may go: its release would say that it has to be staged again, and the next
+        staging makes app and plan anew.
+        """
+        _, records, _ = places_of(self.model.name)
+        last = list(self.store.objects(f"{records}{StagedEndpoint.asset}.json"))
+        if not last or self.runs.under_way():
+            return set()
+        return {
+            each.name.lower() for each in candidates if self._is_past(last[0].modified, each.tags)
+        }
+
+    def _recorded(self, kind: type[Endpoint]) -> set[str]:
+        """What the last record of such an endpoint names in the group."""
+        record = self.store.latest(dg.AssetKey([self.model.name, kind.asset]), kind)
+        group = self.group.hosting.group_name.lower()
+        if record is None or record.resource_group.lower() != group:
+            return set()
+        return {f"{record.app}/{record.slot}" if record.slot else record.app, record.app}
 
     def _run_of_context(self, each: Listed) -> str | None:
         """The run that a Pipes context is of; None for what is not one of this model's."""
@@ -259,9 +301,3 @@ def unneeded(
 
 
 _KINDS: Mapping[str, str] = {SLOTS: "slot", SITES: "function app", PLANS: "plan"}
-
-
-def _names_in(record: Endpoint | None, hosting: Hosting) -> set[str]:
-    if record is None or record.resource_group.lower() != hosting.group_name.lower():
-        return set()
-    return {record.app, f"{record.app}/{record.slot}" if record.slot else record.app}

@@ -2,22 +2,25 @@
 
 import dagster as dg
 
-from mc_assets.artifacts import LiveEndpoint, ReleaseHistory
+from mc_assets.artifacts import Endpoint, LiveEndpoint, ReleaseHistory
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.endpoint_client import serving
 from mc_assets.resources.releases import Releases
 from mc_assets.retrying import retried
 from mc_assets.stages.restoring import Ledger, restore
 
 FEWEST_DIGITS = 8
-BY_HAND = "rolled back by hand"
+BY_HAND = "by hand"
+PATIENCE = 10.0  # seconds until an endpoint that does not answer counts as serving nothing
 
 
 class RollbackRun(dg.Config):
     """Choices for one rollback."""
 
     to_version: str = ""
-    """First digits, eight or more, of a version that was live; the one before if not given."""
+    """First digits, eight or more, of a version that was live; if not given the one before or,
+    where something else is being served than what is written down as live, that."""
     reason: str = BY_HAND
     """Why; kept with the version that is left, which is then only released by an override."""
 
@@ -43,11 +46,19 @@ def build_rollback_job(model: ModelSettings, prefix: str) -> dg.JobDefinition:
                 f"No version of {model.name} was ever live: there is nothing to go back to.",
                 allow_retries=False,
             )
-        target = choose(ledger.history, live, config.to_version.strip().lower())
+        if live.run_id == context.run.run_id:
+            # This step, tried again: its last write was done, and only the answer to it was lost.
+            left, target = None, live
+        else:
+            releases.let_end(ledger.hosting, context.log.info)
+            left = what_serves(ledger, live)
+            target = target_of(ledger, live, left, config.to_version.strip().lower())
+        left_version = left.version if left else "unknown"
+        context.log.info(f"Going from version {left_version[:12]} to {target.version[:12]}.")
         back = ledger.way_back(target)
         # Not baked: it was live before, and who goes back is in a hurry.
-        restore(context, ledger, releases, back, live.version, config.reason.strip() or BY_HAND)
-        context.add_output_metadata({"from_version": live.version, "to_version": target.version})
+        restore(context, ledger, releases, back, left, config.reason.strip() or BY_HAND)
+        context.add_output_metadata({"from_version": left_version, "to_version": target.version})
         return target.version
 
     @dg.job(
@@ -62,8 +73,32 @@ def build_rollback_job(model: ModelSettings, prefix: str) -> dg.JobDefinition:
     return rollback
 
 
+def what_serves(ledger: Ledger, live: LiveEndpoint) -> Endpoint | None:
+    """The version that users are served by; None where nothing answers, or nothing known here."""
+    found = serving(live.url, PATIENCE)
+    return live if found == live.content_version else ledger.release_of(found)
+
+
+def target_of(
+    ledger: Ledger, live: LiveEndpoint, left: Endpoint | None, to_version: str
+) -> LiveEndpoint:
+    """The release to go back to, which is what is written down as live where that does not serve.
+
+    A release that died in its bake leaves users with what no record names. A rollback that died has
+    refused what is written down already, and is done again.
+
+    Raises:
+        dagster.Failure: there is none.
+    """
+    is_served = left is not None and left.version == live.version
+    verdict = ledger.verdict(live.version)
+    if not to_version and not is_served and (verdict is None or verdict.passed):
+        return live
+    return choose(ledger.history, live, to_version)
+
+
 def choose(history: ReleaseHistory, live: LiveEndpoint, to_version: str) -> LiveEndpoint:
-    """The release to go back to.
+    """The one before what is live, or the one that was named, from what was ever live.
 
     Raises:
         dagster.Failure: there is none, or the digits do not name one; lists what was live.

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from mc_assets.resources.release_pool import is_alive
-
-RunState = Literal["under way", "ended", "unknown"]
+from mc_assets.run_state import RunState, run_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +19,7 @@ class Runs:
 
     def state(self, run_id: str) -> RunState:
         """A run whose process was killed has ended, whatever is written down of it."""
-        run = self.instance.get_run_by_id(run_id) if run_id else None
-        if run is None:
-            return "unknown"
-        return "ended" if run.is_finished or not is_alive(self.instance, run_id) else "under way"
+        return run_state(self.instance, run_id)
 
     def under_way(self) -> list[dg.DagsterRun]:
         """Every other run that may be working on this model now."""

@@ -55,7 +55,8 @@ def build_sweep_job(model: ModelSettings, prefix: str) -> dg.JobDefinition:
             _delete(context, orphans)
         else:
             for orphan in orphans:
-                context.log.info(f"Would delete {orphan}: {orphan.why}.")
+                context.log.info(f"{orphan}: {orphan.why}.")
+            context.log.info(f"Listed {len(orphans)}, touched none: `delete: true` removes them.")
         return [str(orphan) for orphan in orphans]
 
     @dg.job(
@@ -86,13 +87,13 @@ def _delete(context: dg.OpExecutionContext, orphans: list[Orphan]) -> None:
             orphan.remove()
         except dg.Failure as failure:
             problems[str(orphan)] = str(failure.description)
-            context.log.warning(f"{orphan} was not deleted: {failure.description}")
+            context.log.warning(f"{orphan} was not removed: {failure.description}")
         else:
-            context.log.info(f"Deleted {orphan}: {orphan.why}.")
+            context.log.info(f"Removed {orphan}: {orphan.why}.")
     if problems:
         listed = " ".join(f"{orphan}: {problem}" for orphan, problem in problems.items())
         raise dg.Failure(
-            f"{len(problems)} of {len(orphans)} orphans were not deleted; run the sweep again once "
+            f"{len(problems)} of {len(orphans)} orphans were not removed; run the sweep again once "
             f"what stands in the way is gone. {listed}",
             metadata={"orphans": dg.MetadataValue.table([each.row for each in orphans], SCHEMA)},
             allow_retries=False,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -76,25 +75,6 @@ class ArtifactStore(dg.ConfigurableResource):
                     Metadata={"sha256": stored.sha256},
                     Tagging=self._tagging(key, retention_days),
                 )
-        return stored
-
-    def put_file(self, key: str, path: Path, retention_days: int | None = None) -> StoredObject:
-        """Stream a file to `key`, likewise."""
-        digest = hashlib.sha256()
-        with path.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
-        stored = StoredObject(
-            uri=self.uri(key), sha256=digest.hexdigest(), size=path.stat().st_size
-        )
-        if not self.has(stored):
-            extra = {
-                "ChecksumAlgorithm": "SHA256",
-                "Metadata": {"sha256": stored.sha256},
-                "Tagging": self._tagging(key, retention_days),
-            }
-            with aws_failures_named(f"writing {stored.uri}"):
-                self.client.upload_file(str(path), self.bucket, stored.key, ExtraArgs=extra)
         return stored
 
     def has(self, stored: StoredObject) -> bool:

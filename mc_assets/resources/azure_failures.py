@@ -1,11 +1,14 @@
 """Azure's refusals as Dagster failures: Azure's own words, and whether a retry can help."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from json import JSONDecodeError
+from typing import Any
 
 import dagster as dg
+
+from mc_assets.outcomes import UNTRUSTED, azure_outcome
 
 # OpenSSL's words, in whatever exception a library wraps them.
 _UNTRUSTED = re.compile(r"certificate verify failed: ([^()']+)", re.IGNORECASE)
@@ -13,7 +16,7 @@ _UNTRUSTED = re.compile(r"certificate verify failed: ([^()']+)", re.IGNORECASE)
 
 def is_passing(status: int | None) -> bool:
     """Whether an answer of this status may be another a minute later."""
-    return status is None or status in {408, 429} or status >= 500
+    return azure_outcome(status).is_retryable
 
 
 def refuse_untrusted(error: Exception, what: str) -> None:
@@ -24,16 +27,15 @@ def refuse_untrusted(error: Exception, what: str) -> None:
     """
     if found := _UNTRUSTED.search(str(error)):
         raise dg.Failure(
-            f"The certificate shown for {what} was not accepted: {found[1].strip()}. Set this "
-            "machine's clock if it is wrong; if a proxy answers in Azure's place, name its "
-            "authority in REQUESTS_CA_BUNDLE.",
+            f"The certificate shown for {what} was not accepted: {found[1].strip()}. "
+            f"{UNTRUSTED.advice}",
             allow_retries=False,
         ) from error
 
 
 @contextmanager
 def azure_failures_named(what: str) -> Iterator[None]:
-    """Azure's own message, with what it was about; a refusal by the client is not worth a retry."""
+    """Azure's own message, with what it was about, what to do, and whether to try again."""
     from azure.core.exceptions import (
         AzureError,
         ClientAuthenticationError,
@@ -43,23 +45,38 @@ def azure_failures_named(what: str) -> Iterator[None]:
 
     try:
         yield
-    except ClientAuthenticationError as error:
-        raise dg.Failure(
-            f"Azure did not accept the credentials for {what}: {error.message} "
-            "Renew them, and set this machine's clock if it is wrong; then run again.",
-            allow_retries=False,
-        ) from error
-    except (DecodeError, JSONDecodeError) as error:
+    except (DecodeError, json.JSONDecodeError) as error:
         # The second is what the SDK lets pass where an operation's result is no JSON.
         # It did arrive, and may have been carried out: whatever comes next is idempotent.
         raise dg.Failure(
             f"Azure's answer for {what} was cut short or garbled on its way: {error}"
         ) from error
     except HttpResponseError as error:
+        refuse_untrusted(error, what)
+        told = _told(error)
+        at_the_door = isinstance(error, ClientAuthenticationError)
+        outcome = azure_outcome(error.status_code or (401 if at_the_door else None), told)
         raise dg.Failure(
-            f"Azure refused {what}: {error.message}",
-            allow_retries=is_passing(error.status_code),
+            f"Azure refused {what}: {told.rstrip('.')}. {outcome.advice}",
+            allow_retries=outcome.is_retryable,
         ) from error
     except AzureError as error:
         refuse_untrusted(error, what)
         raise dg.Failure(f"Azure could not be reached for {what}: {error.message}") from error
+
+
+def _told(error: Any) -> str:
+    """Azure's own words.
+
+    Microsoft.Web's have a form that the SDK does not read: it leaves "invalid status 'Conflict'".
+    """
+    from azure.core.exceptions import AzureError
+
+    if error.error is not None or error.response is None:
+        return error.message
+    try:
+        answer = json.loads(error.response.text())
+    except (ValueError, AzureError):  # no JSON, or an answer whose body was never read
+        return error.message
+    told = answer.get("Message") if isinstance(answer, dict) else None
+    return told or error.message

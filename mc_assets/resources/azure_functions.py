@@ -130,14 +130,15 @@ class AzureFunctions(dg.ConfigurableResource):
         from azure.core.exceptions import ResourceNotFoundError
 
         apps = self.web.web_apps
-        try:
-            site = (
-                apps.get_slot(hosting.group_name, name, slot)
-                if slot
-                else apps.get(hosting.group_name, name)
-            )
-        except ResourceNotFoundError:
-            return None
+        with azure_failures_named(f"slot {name}/{slot}" if slot else f"function app {name}"):
+            try:
+                site = (
+                    apps.get_slot(hosting.group_name, name, slot)
+                    if slot
+                    else apps.get(hosting.group_name, name)
+                )
+            except ResourceNotFoundError:
+                return None
         _refuse_foreign("function app", name, site.tags, hosting)
         return _as_app(hosting, site, slot)
 
@@ -251,7 +252,7 @@ class AzureFunctions(dg.ConfigurableResource):
             current = self.web.web_apps.list_application_settings(hosting.group_name, name)
             settings = merged_settings(current.properties or {}, settings)
         container = self._ensure_container(hosting, storage, name)
-        body = self._tagged(hosting, name, site_body(hosting, plan.id, settings, container))
+        body = self._tagged(hosting, name, site_body(hosting, name, plan.id, settings, container))
         site = self.web.web_apps.begin_create_or_update(hosting.group_name, name, body).result()
         self._allow_own_storage(hosting, storage, site)
         self._mark_configured(site.id, configuration(hosting, name))
@@ -265,7 +266,7 @@ class AzureFunctions(dg.ConfigurableResource):
         if existing is not None:
             current = apps.list_application_settings_slot(hosting.group_name, name, slot)
             settings = merged_settings(current.properties or {}, settings)
-        body = self._tagged(hosting, label, site_body(hosting, plan_id, settings, ""))
+        body = self._tagged(hosting, label, site_body(hosting, label, plan_id, settings, ""))
         site = apps.begin_create_or_update_slot(hosting.group_name, name, slot, body).result()
         self._mark_configured(site.id, configuration(hosting, label))
 

@@ -59,7 +59,7 @@ class ResourceGroup:
                 found = list(self.azure.resources.resources.list_by_resource_group(self.name))
             except ResourceNotFoundError:
                 return []
-        held = [Resource(each.type, each.name, dict(each.tags or {})) for each in found]
+        held = [Resource(_spelt(each.type), each.name, dict(each.tags or {})) for each in found]
         return sorted(held, key=lambda each: (_place(each), each.name))
 
     def plans_by_app(self) -> dict[str, str]:
@@ -188,6 +188,12 @@ class ResourceGroup:
             f"{resource} is of a kind that is never made here: delete it by hand.",
             allow_retries=False,
         )
+
+
+def _spelt(kind: Any) -> str:
+    """A type as it is spelt here: a group's list says `Microsoft.Web/serverFarms` of what calls
+    itself `Microsoft.Web/serverfarms` (azure-cli issue 23938)."""
+    return next((known for known in ORDER if known.lower() == kind.lower()), kind)
 
 
 def _place(resource: Resource) -> int:

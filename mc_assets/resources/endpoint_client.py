@@ -17,6 +17,10 @@ MODEL_HEADER = "x-model-sha256"
 PACKAGE_HEADER = "x-package-version"
 
 
+class UnreachedError(dg.Failure):
+    """No answer came to a call: the next one may be answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One call: the digits, which model and package gave them, and how long it took in seconds."""
@@ -60,9 +64,17 @@ def health(url: str, answer_seconds: float = 30) -> Health:
         return Health(None, told)
 
 
-def serving(url: str) -> str | None:
-    """Version of the package that answers `GET /api/health`; None while nothing of ours does."""
-    return health(url).package
+def serving(url: str, patience: float = 0) -> str | None:
+    """Version of the package that answers `GET /api/health`; None while nothing of ours does.
+
+    Args:
+        patience: seconds for which it is asked again if nothing does.
+    """
+    found = health(url).package
+    if found is None and patience:
+        later = (each.package for each in _ask_until(url, time.monotonic() + patience))
+        found = next((package for package in later if package), None)
+    return found
 
 
 def warm_up(url: str, content_version: str, answers: int = 3, timeout: float = 180) -> float:
@@ -120,7 +132,7 @@ class EndpointClient:
         """Classify uint8 images of shape [N, 28, 28] by the binary body.
 
         Raises:
-            dagster.Failure: the endpoint answered with anything but 200.
+            dagster.Failure: the endpoint answered with anything but 200 and a digit for each image.
         """
         started = time.perf_counter()
         answer = self.post(images.tobytes(), "application/octet-stream")
@@ -136,6 +148,12 @@ class EndpointClient:
             raise dg.Failure(
                 f"{self.url}/api/classify answered with what are no digits: {answer.text[:200]}"
             ) from error
+        if len(digits) != len(images) or not all(type(digit) is int for digit in digits):
+            raise dg.Failure(
+                f"{self.url}/api/classify answered {len(images)} images with what are not as many "
+                f"digits: {answer.text[:200]}",
+                allow_retries=False,
+            )
         return Answer(
             digits=digits,
             model_sha256=answer.headers.get(MODEL_HEADER, ""),
@@ -156,4 +174,4 @@ class EndpointClient:
             )
         except requests.RequestException as error:
             refuse_untrusted(error, self.url)
-            raise dg.Failure(f"{self.url} could not be reached: {error}") from error
+            raise UnreachedError(f"{self.url} could not be reached: {error}") from error

@@ -9,9 +9,11 @@ import dagster as dg
 
 from mc_assets.artifacts import Endpoint
 from mc_assets.hosting import Hosting
+from mc_assets.interrupts import uninterrupted
+from mc_assets.outcomes import deployment_outcome
 from mc_assets.resources.azure_functions import AzureFunctions, FunctionApp
 from mc_assets.resources.endpoint_client import EndpointClient, serving, warm_up
-from mc_assets.resources.release_pool import dead_runs_looked_for
+from mc_assets.resources.release_pool import dead_runs_looked_for, ensure_limited
 from mc_assets.resources.scm import Deployment, ScmSite
 
 SLOT = "staging"
@@ -58,10 +60,11 @@ class Releases(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Releases"]:
         """Dagster makes this before it asks for a place in the pool: a run that died has none."""
-        if context.instance is None or context.log is None:
+        if context.instance is None or context.run is None or context.log is None:
             yield self
             return
-        with dead_runs_looked_for(context.instance, context.log):
+        ensure_limited(context.instance, context.run, context.log)
+        with dead_runs_looked_for(context.instance, context.run.run_id, context.log):
             yield self
 
     def client(self, endpoint: Endpoint) -> EndpointClient:
@@ -102,17 +105,26 @@ class Releases(dg.ConfigurableResource):
         live = self.azure.ensure_app(hosting, hosting.app_name)
         if not hosting.releases_by_slot:
             return self._serve(live, candidate, redeploy, log)
-        if serving(live.url) == candidate.content_version:
+        if serving(live.url) == candidate.content_version and not redeploy:
             return Release(live, "already live")
         slot = self.azure.ensure_slot(hosting, hosting.app_name, SLOT)
-        self._serve(slot, candidate, redeploy=False, log=log)
+        self._serve(slot, candidate, redeploy, log)
         self._warm_up(slot, candidate)
         log(f"Swapping {slot.label} with production.")
-        self.azure.swap(slot)
+        with uninterrupted():  # a swap that was left would still come, after all was undone
+            self.azure.swap(slot)
         return Release(live, "swapped", warm_up_seconds=self._warm_up(live, candidate))
 
+    def let_end(self, hosting: Hosting, log: Log) -> None:
+        """Wait for what is being deployed to the live app, whoever began it."""
+        live = self.azure.find_app(hosting, hosting.app_name)
+        if live and not hosting.releases_by_slot:
+            self.scm.let_end(live, log)
+
     def _serve(self, app: FunctionApp, candidate: Candidate, redeploy: bool, log: Log) -> Release:
-        if serving(app.url) == candidate.content_version and not redeploy:
+        # What serves while another package is on its way there may be replaced by it any moment.
+        is_settled = not self.scm.let_end(app, log)
+        if serving(app.url) == candidate.content_version and is_settled and not redeploy:
             log(f"{app.label} serves this package already: nothing was deployed.")
             return Release(app, "already serving")
         log(f"Deploying {len(candidate.data):,} bytes to {app.label}.")
@@ -128,11 +140,11 @@ class Releases(dg.ConfigurableResource):
         while not set(found := self.azure.function_names(app)) >= FUNCTIONS:
             log_tail = self.scm.log_tail(app, deployment.id)
             if time.monotonic() > deadline or "Traceback" in log_tail:
+                ended, outcome = deployment_outcome("RuntimeFailed")
                 raise dg.Failure(
-                    f"{app.label} was deployed, but Azure finds the functions {found} in it, not "
-                    f"{sorted(FUNCTIONS)}: the package cannot be imported there. The end of the "
-                    f"deployment's log:\n{log_tail}",
-                    allow_retries=False,
+                    f"The deployment to {app.label} {ended}: Azure finds the functions {found} in "
+                    f"it, not {sorted(FUNCTIONS)}. {outcome.advice} It ends:\n{log_tail}",
+                    allow_retries=outcome.is_retryable,
                 )
             time.sleep(2)
 

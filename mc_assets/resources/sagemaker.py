@@ -10,10 +10,10 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.resource_annotation import TreatAsResourceParam
-from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.errors import DagsterExecutionInterruptedError, raise_execution_interrupts
 from dagster._core.pipes.client import PipesClientCompletedInvocation
 from dagster._core.pipes.context import PipesMessageHandler
-from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
+from dagster._utils.interrupts import capture_interrupts
 from dagster_pipes import (
     PIPES_PROTOCOL_VERSION,
     PIPES_PROTOCOL_VERSION_FIELD,
@@ -21,13 +21,26 @@ from dagster_pipes import (
     PipesParams,
 )
 
-from mc_assets.outcomes import VANISHED, last_word, training_outcome
+from mc_assets.interrupts import uninterrupted
+from mc_assets.outcomes import (
+    COMPLETED,
+    ENDING,
+    GOING_ON,
+    PHASES,
+    UNKNOWN,
+    VANISHED,
+    is_known,
+    last_word,
+    training_outcome,
+)
 from mc_assets.ownership import RUN_TAG
 from mc_assets.resources.aws_failures import aws_failures_named, whole
+from mc_assets.run_state import run_state
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 ATTEMPTS = 20
+# How many descriptions in a row may fail, or find no job, before it is believed.
+FAILURES, MISSES = 5, 3
 LOG_SETTLE_SECONDS = 2
 
 
@@ -101,7 +114,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
 
         Args:
             base_name: the job's name less its attempt number. The first attempt that completed and
-                `is_usable`, or that still runs, is taken; otherwise the next number is started.
+                `is_usable`, or that still runs, is taken; otherwise the next number is started,
+                once the last attempt is not being stopped any more.
             make_request: CreateTrainingJob's parameters less the name; called only if one starts.
 
         Raises:
@@ -110,20 +124,21 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         """
         reader = TrainingLogReader(self)
         with dg.open_pipes_session(context, self.context_injector, reader, extras) as session:
-            name, how = None, "trained"
+            name, how = None, "missing"
             try:
-                with _uninterrupted():
-                    name, how = self._find(context, base_name, is_usable)
-                if how == "trained":
-                    how = self._start(context, session, name, make_request())
-                if how == "adopted":
-                    job = self._describe_existing(name)
-                else:
+                with uninterrupted():
+                    name, job = self._find(context, base_name, is_usable)
+                    how = _how_found(job)
+                if job is None:
+                    request = make_request()
+                    with uninterrupted():
+                        how = self._start(context, session, name, request)
+                if job is None or how == "attached":
                     job = self._wait(context, reader, name)
             except DagsterExecutionInterruptedError as interruption:
                 if name and how != "adopted" and self.forward_termination:
                     with capture_interrupts():  # a second Ctrl-C does not leave the job running
-                        self._stop(context, name)
+                        self._stop(context, name, is_own=how == "trained")
                 _forbid_restart(context, interruption)
                 raise
             _raise_unless_completed(job)
@@ -137,38 +152,62 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         with aws_failures_named(what):
             try:
                 answer = self.client.describe_training_job(TrainingJobName=name)
-                return whole(answer, "TrainingJobStatus", what)
+                status = whole(answer, "TrainingJobStatus", what)["TrainingJobStatus"]
             except ClientError as error:
-                # The model names ResourceNotFound; the service answers ValidationException.
-                if "not found" in error.response["Error"].get("Message", "").lower():
+                if _is_missing(error.response["Error"]):
                     return None
                 raise
+        if not is_known(status):
+            raise dg.Failure(
+                f"Training job {name} is {status}. {UNKNOWN.advice}", allow_retries=False
+            )
+        return answer
 
     def _find(
         self,
         context: dg.AssetExecutionContext,
         base_name: str,
         is_usable: Callable[[Mapping[str, Any]], bool],
-    ) -> tuple[str, str]:
-        """The name to use, and whether its job is to be `trained`, `attached` to or `adopted`."""
+    ) -> tuple[str, Mapping[str, Any] | None]:
+        """The name to use; and its job, to be attached to or adopted, unless one is to start."""
         for attempt in range(1, ATTEMPTS + 1):
             name = f"{base_name}-{attempt}"
-            job = self.describe(name)
+            job = self._unless_ending(context, name)
             if job is None:
-                return name, "trained"
+                return name, None
             status = job["TrainingJobStatus"]
-            if status == "InProgress":
+            if status in GOING_ON:
                 context.log.info(f"Training job {name} is under way already: attached to it.")
-                return name, "attached"
-            if status == "Completed" and is_usable(job):
+                return name, job
+            if status == COMPLETED and is_usable(job):
                 context.log.info(f"Training job {name} has completed already: adopted its model.")
-                return name, "adopted"
+                return name, job
             context.log.info(f"Training job {name} is {status}: looking at the next attempt.")
         raise dg.Failure(
             f"{ATTEMPTS} training jobs named {base_name}-N have failed or were stopped. Find out "
-            "why in their logs; a change of code or hyperparameters starts a new series.",
+            "why in their logs; a change of code or hyperparameters, or `retrain`, starts a new "
+            "series.",
             allow_retries=False,
         )
+
+    def _unless_ending(
+        self, context: dg.AssetExecutionContext, name: str
+    ) -> Mapping[str, Any] | None:
+        """The job's description, once it is not being stopped any more.
+
+        Until then it holds its instance's place in the account's quota and writes checkpoints that
+        the next attempt resumes from: one started beside it would be refused, or get half of them.
+        """
+        started = None
+        while True:
+            job = self.describe(name)
+            if job is None or job["TrainingJobStatus"] not in ENDING:
+                return job
+            if started is None:
+                context.log.info(f"Training job {name} is being stopped: waiting for its end.")
+                started = time.monotonic()
+            with raise_execution_interrupts():  # there is nothing to stop here
+                time.sleep(self._pause(_grown(started)))
 
     def _start(
         self,
@@ -179,13 +218,17 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
     ) -> str:
         environment = {**request.get("Environment", {}), **session.get_bootstrap_env_vars()}
         try:
-            with _uninterrupted(), aws_failures_named(f"training job {name}"):
+            with aws_failures_named(f"training job {name}"):
                 self.client.create_training_job(
                     **{**request, "TrainingJobName": name, "Environment": environment}
                 )
         except dg.Failure as failure:
             if failure.metadata.get("error_code") == dg.MetadataValue.text("ResourceInUse"):
                 return "attached"  # another run was faster by a moment
+            if failure.allow_retries:
+                with _said_to_go_on(name):  # AWS may have made it, and its answer was lost
+                    if self.describe(name):
+                        return "attached"
             raise
         context.log.info(f"Training job {name} started on {_instances(request)}.")
         return "trained"
@@ -195,61 +238,88 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
     ) -> Mapping[str, Any]:
         started, seen = time.monotonic(), 0
         while True:
-            job = self._describe_existing(name)
-            transitions = job.get("SecondaryStatusTransitions", [])
-            for transition in transitions[seen:]:
-                context.log.info(_transition_line(name, transition))
-            seen = len(transitions)
-            reader.forward(context, name)
-            if job["TrainingJobStatus"] in TERMINAL:
+            with _said_to_go_on(name):
+                job = self._look(context, name)
+                transitions = job.get("SecondaryStatusTransitions", []) if job else []
+                for transition in transitions[seen:]:
+                    context.log.info(_transition_line(name, transition))
+                seen = len(transitions)
+                reader.forward(context, name)
+            if job is None:
+                raise dg.Failure(
+                    f"Training job {name} has vanished. {VANISHED.advice}",
+                    allow_retries=VANISHED.is_retryable,
+                )
+            if job["TrainingJobStatus"] not in GOING_ON:
                 # CloudWatch takes in the last lines after the job has its final status.
                 time.sleep(LOG_SETTLE_SECONDS)
                 reader.forward(context, name)
                 return job
-            time.sleep(self._pause(time.monotonic() - started))
+            time.sleep(self._pause(_grown(started)))
 
-    def _describe_existing(self, name: str) -> Mapping[str, Any]:
-        job = self.describe(name)
-        if job is None:
-            raise dg.Failure(
-                f"Training job {name} has vanished. {VANISHED.advice}",
-                allow_retries=VANISHED.is_retryable,
-            )
-        return job
+    def _look(self, context: dg.AssetExecutionContext, name: str) -> Mapping[str, Any] | None:
+        """The description of a job that goes on, or None if it really is gone.
 
-    def _pause(self, age: float) -> float:
-        # A tenth of the age: waiting costs at most a tenth of the job. The jitter keeps many runs
-        # from asking at the same moment.
-        return min(self.max_poll_seconds, 0.5 + age / 10) * random.uniform(0.8, 1.2)  # noqa: S311
+        What passes by itself is waited for here: a retry of the step would pause where an
+        interrupt leaves the job going on. And a description that finds no job may be a stale one.
+        """
+        failures = misses = 0
+        while True:
+            try:
+                job = self.describe(name)
+                misses += job is None
+                if job is not None or misses == MISSES:
+                    return job
+            except dg.Failure as failure:
+                failures += 1
+                if not failure.allow_retries or failures == FAILURES:
+                    raise
+                context.log.warning(f"{failure.description} Asking again: the job goes on.")
+            time.sleep(self._pause(2 ** (failures + misses)))
 
-    def _stop(self, context: dg.AssetExecutionContext, name: str) -> None:
-        """Stop the job, unless another run that is still under way started it."""
+    def _pause(self, seconds: float) -> float:
+        # The jitter keeps many runs from asking at the same moment.
+        return min(self.max_poll_seconds, seconds) * random.uniform(0.8, 1.2)  # noqa: S311
+
+    def _stop(self, context: dg.AssetExecutionContext, name: str, is_own: bool) -> None:
         try:
-            job = self.describe(name)
-            if job is None or job["TrainingJobStatus"] != "InProgress":
-                return
-            owner = self._owner(job)
-            if owner != context.run.run_id and _is_under_way(context, owner):
-                context.log.info(
-                    f"Training job {name} is run {owner}'s, which goes on: left to it."
-                )
-                return
-            context.log.info(f"The run was interrupted: stopping training job {name}.")
+            if is_own or self._is_to_be_stopped(context, name):
+                context.log.info(f"The run was interrupted: stopping training job {name}.")
+                self._end(name)
+        except dg.Failure as failure:
+            context.log.error(  # noqa: TRY400 - what counts is the job that goes on
+                f"{failure.description} Stop training job {name} by hand: it is paid for."
+            )
+
+    def _is_to_be_stopped(self, context: dg.AssetExecutionContext, name: str) -> bool:
+        """Whether the job goes on, and the run that started it, as its tags say, does not."""
+        job = self.describe(name)
+        if job is None or job["TrainingJobStatus"] != "InProgress":
+            return False
+        with aws_failures_named(f"the tags of training job {name}"):
+            answer = self.client.list_tags(ResourceArn=job["TrainingJobArn"])
+        owner = {tag["Key"]: tag["Value"] for tag in answer["Tags"]}.get(RUN_TAG)
+        state = run_state(context.instance, owner)
+        if owner == context.run.run_id or state == "ended":
+            return True
+        if state == "under way":
+            context.log.info(f"Training job {name} is run {owner}'s, which goes on: left to it.")
+        else:  # a colleague's, or another machine's
+            context.log.error(
+                f"Training job {name} goes on and is paid for: the run that started it "
+                f"({owner or 'untold'}) is not known here. Stop it by hand if nobody waits for it."
+            )
+        return False
+
+    def _end(self, name: str) -> None:
+        try:
             with aws_failures_named(f"the end of training job {name}"):
                 self.client.stop_training_job(TrainingJobName=name)
-        except dg.Failure as failure:
-            # A job that has just ended by itself needs no stopping.
-            if failure.metadata.get("error_code") != dg.MetadataValue.text("ValidationException"):
-                context.log.error(  # noqa: TRY400 - what counts is the job that goes on
-                    f"{failure.description} Stop training job {name} by hand: it is paid for."
-                )
-
-    def _owner(self, job: Mapping[str, Any]) -> str | None:
-        """The run that started the job, from its tags."""
-        with aws_failures_named(f"the tags of training job {job['TrainingJobName']}"):
-            answer = self.client.list_tags(ResourceArn=job["TrainingJobArn"])
-        tags = {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
-        return tags.get(RUN_TAG)
+        except dg.Failure:
+            job = self.describe(name)
+            if job is not None and job["TrainingJobStatus"] == "InProgress":
+                raise
+            # It has just ended by itself.
 
 
 class TrainingLogReader(dg.PipesMessageReader):
@@ -364,23 +434,41 @@ def _raise_unless_completed(job: Mapping[str, Any]) -> None:
     )
 
 
-def _is_under_way(context: dg.AssetExecutionContext, run_id: str | None) -> bool:
-    run = context.instance.get_run_by_id(run_id) if run_id else None
-    return run is not None and not run.is_finished
+def _how_found(job: Mapping[str, Any] | None) -> str:
+    if job is None:
+        return "missing"
+    return "adopted" if job["TrainingJobStatus"] == COMPLETED else "attached"
+
+
+def _is_missing(error: Mapping[str, Any]) -> bool:
+    """Whether SageMaker says that there is no such job; a proxy's own "Not Found" says nothing."""
+    # The model names ResourceNotFound; the service answers ValidationException.
+    if error["Code"] == "ValidationException":
+        return "not found" in error.get("Message", "").lower()
+    return error["Code"] == "ResourceNotFound"
+
+
+def _grown(started: float) -> float:
+    """A tenth of the time that has passed: waiting costs at most a tenth of the job."""
+    return 0.5 + (time.monotonic() - started) / 10
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let an interrupt wait until a job is known by its name.
+def _said_to_go_on(name: str) -> Iterator[None]:
+    """Have a failure say what becomes of the job, and keep the step from being tried again.
 
-    A request that was sent may be carried out whether or not its answer is waited for: a job would
-    start, or go on, that nobody stops.
+    Between two tries an interrupt would leave the job going on, without a word.
     """
-    with capture_interrupts():
+    try:
         yield
-        interrupted = check_captured_interrupt()
-    if interrupted:
-        raise DagsterExecutionInterruptedError
+    except Exception as error:
+        what = error.description if isinstance(error, dg.Failure) else repr(error)
+        raise dg.Failure(
+            f"{what} Training job {name} may go on, and is paid for while it does: the next run "
+            "attaches to it.",
+            metadata=error.metadata if isinstance(error, dg.Failure) else None,
+            allow_retries=False,
+        ) from error
 
 
 def _job_metadata(job: Mapping[str, Any], how: str) -> dict[str, Any]:
@@ -410,8 +498,9 @@ def _instances(job: Mapping[str, Any]) -> str:
 
 
 def _transition_line(name: str, transition: Mapping[str, Any]) -> str:
-    message = transition.get("StatusMessage")
-    return f"Training job {name}: {transition['Status']}{f' - {message}' if message else ''}"
+    status = transition["Status"]
+    told = [status, transition.get("StatusMessage"), PHASES.get(status)]
+    return f"Training job {name}: {' - '.join(filter(None, told))}"
 
 
 def _boto_client(service: str, retries: int) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from mc_assets.outcomes import DEPLOYED, DEPLOYMENTS
-from mc_assets.resources.azure_failures import is_passing, refuse_untrusted
+from mc_assets.outcomes import DEPLOYED, DEPLOYING, azure_outcome, deployment_outcome
+from mc_assets.resources.azure_failures import refuse_untrusted
 from mc_assets.resources.azure_functions import AzureFunctions, FunctionApp
 
 DEPLOYER = "mc-assets"
@@ -52,6 +52,20 @@ class ScmSite(dg.ConfigurableResource):
         record = self._wait(app, deployment, before, deadline, log)
         return Deployment(str(record["id"]), time.monotonic() - started)
 
+    def let_end(self, app: FunctionApp, log: Callable[[str], None]) -> bool:
+        """Wait until nothing is being deployed; whether something was.
+
+        What a run has sent goes on without the run, and would replace what serves until then. One
+        that never ends is left after `timeout_seconds`: it must not be in the way of going back.
+        """
+        deadline = time.monotonic() + self.timeout_seconds
+        if not _is_under_way(self._latest(app, deadline)):
+            return False
+        log(f"A deployment to {app.label} is under way, begun before: waiting for its end.")
+        while time.monotonic() < deadline and _is_under_way(self._latest(app, deadline)):
+            time.sleep(self.poll_seconds)
+        return True
+
     def _send(self, app: FunctionApp, package: bytes, before: str | None, deadline: float) -> str:
         """Hand the package over, once; which deployment to ask for from then on."""
         path, content_type = ("/api/publish", "application/zip")
@@ -74,17 +88,8 @@ class ScmSite(dg.ConfigurableResource):
         answer = self._insist(app, path, deadline, post)
         if isinstance(answer, str):
             return answer
-        if answer.status_code == 409:
-            raise dg.Failure(
-                f"Azure is deploying to {app.label} already: {answer.text.strip()}. Wait for that "
-                "deployment to end, then run again."
-            )
         if answer.status_code != 202:
-            raise dg.Failure(
-                f"Azure did not take the package for {app.label}: {answer.status_code} "
-                f"{answer.text.strip()[:500]}",
-                allow_retries=is_passing(answer.status_code),
-            )
+            raise _refusal(f"Azure did not take the package for {app.label}", answer)
         return str(answer.json()) if app.is_flex else "latest"
 
     def _insist(self, app: FunctionApp, path: str, deadline: float, ask: Callable[[], Any]) -> Any:
@@ -123,27 +128,26 @@ class ScmSite(dg.ConfigurableResource):
         while True:
             answer = self._ask(app, f"/api/deployments/{deployment}")
             if answer is not None and answer.status_code in {401, 403}:
-                raise dg.Failure(
-                    f"{app.label} does not let us see its deployments: {_told(answer)}. Renew the "
-                    "credentials if they have run out, then run again.",
-                    allow_retries=False,
-                )
+                raise _refusal(f"{app.label} does not let us see its deployments", answer)
             record = _record_of(answer)
             if answer is not None and record and str(record["id"]) != before:
                 self._forward_log(app, record["id"], seen, log)
-                if answer.status_code == 200 and record.get("status") == DEPLOYED:
+                # None is a record of Flex Consumption's that is not written yet.
+                status = record.get("status") if answer.status_code == 200 else None
+                if status == DEPLOYED:
                     return record
-                if answer.status_code == 200 and record.get("status") in DEPLOYMENTS:
+                if status is not None and status not in DEPLOYING:
                     raise self._failure(app, record)
             self._pause_until(deadline, app, answer)
 
     def _pause_until(self, deadline: float, app: FunctionApp, answer: Any) -> None:
         if time.monotonic() > deadline:
             last = "its site does not answer" if answer is None else _told(answer)
+            ended, outcome = deployment_outcome("TimedOut")
             raise dg.Failure(
-                f"The deployment to {app.label} did not end within {self.timeout_seconds} s "
-                f"({last}); it may still be going on: look at the app's Deployment Center before "
-                "trying again."
+                f"The deployment to {app.label} {ended} within {self.timeout_seconds} s ({last}). "
+                f"{outcome.advice}",
+                allow_retries=outcome.is_retryable,
             )
         time.sleep(self.poll_seconds)
 
@@ -152,6 +156,11 @@ class ScmSite(dg.ConfigurableResource):
 
         It has to be known for certain: what is taken for ours would otherwise be an older one.
         """
+        record = _record_of(self._latest(app, deadline))
+        return str(record["id"]) if record else None
+
+    def _latest(self, app: FunctionApp, deadline: float) -> Any:
+        """The answer about the newest deployment; without a record where there was none yet."""
         path = "/api/deployments/latest"
 
         def ask() -> Any:
@@ -162,13 +171,8 @@ class ScmSite(dg.ConfigurableResource):
 
         answer = self._insist(app, path, deadline, ask)
         if answer.status_code not in {200, 202, 204, 404}:
-            raise dg.Failure(
-                f"{app.label} does not say what is deployed: {_told(answer)}. Renew the "
-                "credentials if they have run out, then run again.",
-                allow_retries=is_passing(answer.status_code),
-            )
-        record = _record_of(answer)
-        return str(record["id"]) if record else None
+            raise _refusal(f"{app.label} does not say what is deployed", answer)
+        return answer
 
     def _begun_since(self, app: FunctionApp, before: str | None) -> str | None:
         """Our deployment whose receipt was lost, if it is there."""
@@ -184,7 +188,7 @@ class ScmSite(dg.ConfigurableResource):
 
     def _failure(self, app: FunctionApp, record: dict[str, Any]) -> dg.Failure:
         tail = self.log_tail(app, record["id"])
-        ended, outcome = DEPLOYMENTS[record["status"]]
+        ended, outcome = deployment_outcome(record["status"])
         return dg.Failure(
             f"The deployment to {app.label} {ended}. {outcome.advice} Its log ends:\n{tail}",
             metadata={"deployment_log": dg.MetadataValue.md(f"```\n{tail}\n```")},
@@ -269,13 +273,29 @@ def _is_scms(answer: Any) -> bool:
     return True
 
 
+def _refusal(what: str, answer: Any) -> dg.Failure:
+    outcome = azure_outcome(answer.status_code, answer.text)
+    return dg.Failure(
+        f"{what}: {_told(answer).rstrip('.')}. {outcome.advice}",
+        allow_retries=outcome.is_retryable,
+    )
+
+
 def _told(answer: Any) -> str:
-    return f"it answers {answer.status_code} {answer.text.strip()[:300]}"
+    return f"it answers {answer.status_code} {answer.text.strip()[:500]}"
 
 
 def _retry_after(answer: Any) -> float:
     told = answer.headers.get("Retry-After", "")
     return float(told) if told.isdecimal() else 0.0
+
+
+def _is_under_way(answer: Any) -> bool:
+    """Whether the newest deployment has not ended; at first its record may have no status."""
+    record = _record_of(answer)
+    return record is not None and (
+        answer.status_code == 202 or record.get("status") in {None, *DEPLOYING}
+    )
 
 
 def _record_of(answer: Any) -> dict[str, Any] | None:

@@ -59,8 +59,10 @@ class TrainingJobs:
         try:
             with aws_failures_named(f"the end of training job {name}"):
                 self.client.stop_training_job(TrainingJobName=name)
-        except dg.Failure as failure:
-            if failure.metadata.get("error_code") != dg.MetadataValue.text("ValidationException"):
+        except dg.Failure:
+            with aws_failures_named(f"the description of training job {name}"):
+                told = self.client.describe_training_job(TrainingJobName=name)
+            if told["TrainingJobStatus"] == "InProgress":
                 raise
 
     def _own(self, **wanted: Any) -> Iterator[OwnJob]:

@@ -19,6 +19,7 @@ from mc_assets.retrying import retried
 
 TRAINING_FILES = (idx.TRAIN_IMAGES, idx.TRAIN_LABELS)
 PUBLIC = "the public MNIST files"
+MAX_IMBALANCE = 1.5
 
 
 def key_of(model: ModelSettings) -> dg.AssetKey:
@@ -81,6 +82,7 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         blocking=True,
         description="The four files are what their record says, and images and labels match.",
     )
+    @retried
     def files_and_shapes(
         context: dg.AssetCheckExecutionContext, dataset: Dataset, artifact_store: ArtifactStore
     ) -> dg.AssetCheckResult:
@@ -96,7 +98,7 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
             problems += _mismatches("test", test, test_labels)
         return judged(
             context, artifact_store, key, dataset, "files_and_shapes", not problems,
-            {**counts, "problems": problems},
+            {**counts, "problems": problems}, description="; ".join(problems) or None,
         )  # fmt: skip
 
     @dg.asset_check(
@@ -104,6 +106,7 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         name="class_balance",
         description="No digit is more than half as frequent again as another.",
     )
+    @retried
     def class_balance(
         context: dg.AssetCheckExecutionContext, dataset: Dataset, artifact_store: ArtifactStore
     ) -> dg.AssetCheckResult:
@@ -113,9 +116,15 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         table = [
             dg.TableRecord({"digit": digit, "images": int(n)}) for digit, n in enumerate(counts)
         ]
+        problem = (
+            f"The most frequent digit is there {ratio:.2f} times as often as the rarest; up to "
+            f"{MAX_IMBALANCE} is balanced."
+        )
+        passed = ratio <= MAX_IMBALANCE
         return judged(
-            context, artifact_store, key, dataset, "class_balance", ratio <= 1.5,
+            context, artifact_store, key, dataset, "class_balance", passed,
             {"most_to_least": ratio, "classes": dg.MetadataValue.table(table)},
+            description=None if passed else problem,
         )  # fmt: skip
 
     @dg.asset_check(
@@ -123,15 +132,17 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         name="no_leakage",
         description="No test image is, byte for byte, among the training images.",
     )
+    @retried
     def no_leakage(
         context: dg.AssetCheckExecutionContext, dataset: Dataset, artifact_store: ArtifactStore
     ) -> dg.AssetCheckResult:
         (train, _), (test, _) = read_arrays(artifact_store, dataset)
         seen = {image.tobytes() for image in train}
         leaked = sum(image.tobytes() in seen for image in test)
+        problem = f"{leaked} of {len(test)} test images are among the training images."
         return judged(
             context, artifact_store, key, dataset, "no_leakage", leaked == 0,
-            {"leaked_images": leaked},
+            {"leaked_images": leaked}, description=problem if leaked else None,
         )  # fmt: skip
 
     yield files_and_shapes
@@ -189,15 +200,13 @@ def _store(
     model: ModelSettings, store: ArtifactStore, folder: Path, source: str
 ) -> tuple[Dataset, bool]:
     """The record, and whether anything had to be uploaded."""
-    facts = {}
-    for name in idx.MNIST_FILES:
-        data = (folder / name).read_bytes()
-        facts[name] = (hashlib.sha256(data).hexdigest(), len(data))
+    contents = {name: (folder / name).read_bytes() for name in idx.MNIST_FILES}
+    facts = {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()}
     record = _record(model, store, facts, source)
     missing = {name: file for name, file in record.files.items() if not store.has(file)}
     for name, file in missing.items():
         key = file.key.removeprefix(f"{store.prefix}/")
-        store.put_file(key, folder / name, model.retention_days)
+        store.put_bytes(key, contents[name], model.retention_days)
     return record, bool(missing)
 
 

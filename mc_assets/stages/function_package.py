@@ -87,6 +87,7 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         blocking=True,
         description="Only the expected files, within the size budget, with the validated model.",
     )
+    @retried
     def contents(
         context: dg.AssetCheckExecutionContext,
         function_package: FunctionPackage,
@@ -102,6 +103,7 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         return judged(
             context, artifact_store, key, function_package, "contents", not problems,
             {"problems": problems, "size_bytes": function_package.package.size},
+            description=" ".join(problems) or None, limit=model.gates.max_package_bytes,
         )  # fmt: skip
 
     @dg.asset_check(
@@ -112,6 +114,7 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         description="Unpacked in a clean Python process, the function classifies test images "
         "about as accurately as the endpoint has to.",
     )
+    @retried
     def clean_process(
         context: dg.AssetCheckExecutionContext,
         function_package: FunctionPackage,
@@ -120,17 +123,23 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
     ) -> dg.AssetCheckResult:
         images, labels = dataset_stage.read_test_set(artifact_store, dataset)
         images, labels = images[:SMOKE_IMAGES], labels[:SMOKE_IMAGES]
+        limit = model.gates.min_endpoint_accuracy
+        floor = limit - 0.02  # a sample of 500 scatters that much
         try:
             answer = smoke_test(artifact_store.read(function_package.package), images)
-            accuracy, problem = float(np.mean(np.array(answer.digits) == labels)), None
+            accuracy = float(np.mean(np.array(answer.digits) == labels))
+            problem = (
+                None
+                if accuracy >= floor
+                else f"Its accuracy on {len(images)} test images is {accuracy:.4f}, below "
+                f"{floor:.4f}."
+            )
         except PackageError as error:
             accuracy, problem = 0.0, str(error)
-        floor = model.gates.min_endpoint_accuracy - 0.02  # a sample of 500 scatters that much
         return judged(
-            context, artifact_store, key, function_package, "clean_process",
-            problem is None and accuracy >= floor,
+            context, artifact_store, key, function_package, "clean_process", problem is None,
             {"accuracy": accuracy, "images": len(images), "floor": floor},
-            description=problem,
+            description=problem, limit=limit,
         )  # fmt: skip
 
     yield contents

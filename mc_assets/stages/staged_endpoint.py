@@ -63,7 +63,8 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         key = key_of(model).to_user_string()
         admission = require_passed(
             artifact_store,
-            function_package.lineage,
+            model,
+            function_package,
             f"Staging package {function_package.version[:12]}",
             context.log.warning,
             override_reason=config.override_reason,
@@ -101,17 +102,26 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         name="rejects_bad_input",
         description="A wrong shape, text and a wrong key are refused as they should be.",
     )
+    @retried
     def rejects_bad_input(
         context: dg.AssetCheckExecutionContext,
         staged_endpoint: StagedEndpoint,
         artifact_store: ArtifactStore,
         releases: Releases,
     ) -> dg.AssetCheckResult:
-        found = endpoint_checks.refusals(releases.client(staged_endpoint))
+        refusals = endpoint_checks.refusals(releases.client(staged_endpoint))
+        told = {
+            name: f"{status}, expected {expected}" for name, (expected, status) in refusals.items()
+        }
+        wrong = [
+            f"{name} got {told[name]}"
+            for name, (expected, status) in refusals.items()
+            if status != expected
+        ]
         return judged(
-            context, artifact_store, key, staged_endpoint, "rejects_bad_input",
-            all(expected == status for expected, status in found.values()),
-            {name: f"{status}, expected {expected}" for name, (expected, status) in found.items()},
+            context, artifact_store, key, staged_endpoint, "rejects_bad_input", not wrong, told,
+            description=f"Bad calls were not refused as they should be: {'; '.join(wrong)}."
+            if wrong else None,
         )  # fmt: skip
 
     # What would fail the bake is kept from it; users' own, stricter limit is the live endpoint's.

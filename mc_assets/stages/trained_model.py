@@ -2,7 +2,9 @@
 
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -14,7 +16,7 @@ from mc_assets.cost import BudgetError, spot_saving
 from mc_assets.gates import judged
 from mc_assets.model_settings import ModelSettings
 from mc_assets.outcomes import WITHOUT_ARCHIVE
-from mc_assets.ownership import ownership_tags
+from mc_assets.ownership import OUTLIVES_RUN_TAG, ownership_tags
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.training import DEFAULT_IMAGE, SageMakerTraining
 from mc_assets.retrying import retried
@@ -40,7 +42,10 @@ class TrainingRun(dg.Config):
     """Choices for one run of the training stage."""
 
     retrain: bool = False
-    """Start a new job even where one with the same code, data and hyperparameters has completed."""
+    """Start a new job even where one with the same code, data and hyperparameters has completed.
+
+    One for each launch: re-executing a run that has trained adopts what it trained.
+    """
 
 
 def key_of(model: ModelSettings) -> dg.AssetKey:
@@ -79,14 +84,15 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         base_name = job_base_name(
             model.name, identity, _root_run_id(context) if config.retrain else None
         )
-        invocation = sagemaker.pipes_client().run(
-            context=context,
-            base_name=base_name,
-            make_request=lambda: _request(
-                context, model, dataset, source, artifact_store, sagemaker, base_name
-            ),
-            is_usable=lambda job: _has_artifact(artifact_store, job),
-        )
+        with _priced_failures(model):
+            invocation = sagemaker.pipes_client().run(
+                context=context,
+                base_name=base_name,
+                make_request=lambda: _request(
+                    context, model, dataset, source, artifact_store, sagemaker, base_name
+                ),
+                is_usable=lambda job: _has_artifact(artifact_store, job),
+            )
         record = _record(model, dataset, artifact_store, invocation.job)
         return dg.MaterializeResult(
             value=record,
@@ -96,7 +102,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 "s3_uri": record.archive.uri,
                 "size_bytes": record.archive.size,
                 "code_sha256": source.sha256,
-                **_cost_metadata(model, invocation.job),
+                **_cost_metadata(model, invocation.job, invocation.how),
                 **record.metrics,
             },
         )
@@ -113,6 +119,7 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         blocking=True,
         description="model.tar.gz holds exactly the expected files: no links, nothing else.",
     )
+    @retried
     def archive_contents(
         context: dg.AssetCheckExecutionContext,
         trained_model: TrainedModel,
@@ -137,16 +144,24 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         blocking=True,
         description="The accuracy that the training job measured is above the floor.",
     )
+    @retried
     def training_metrics(
         context: dg.AssetCheckExecutionContext,
         trained_model: TrainedModel,
         artifact_store: ArtifactStore,
     ) -> dg.AssetCheckResult:
-        accuracy = trained_model.metrics.get("test_accuracy", 0.0)
-        floor = model.gates.min_training_accuracy
+        accuracy = trained_model.metrics.get("test_accuracy")
+        floor, problem = model.gates.min_training_accuracy, None
+        if accuracy is None:
+            problem = "metrics.json names no number test_accuracy."
+        elif accuracy < floor:
+            problem = (
+                f"The training job measured an accuracy of {accuracy:.4f}, below "
+                f"min_training_accuracy {floor}."
+            )
         return judged(
-            context, artifact_store, key, trained_model, "training_metrics", accuracy >= floor,
-            {"test_accuracy": accuracy, "floor": floor},
+            context, artifact_store, key, trained_model, "training_metrics", problem is None,
+            {"test_accuracy": accuracy, "floor": floor}, description=problem, limit=floor,
         )  # fmt: skip
 
     yield archive_contents
@@ -175,6 +190,7 @@ def _request(
         f"{model.name}/code/{source.sha256}/sourcedir.tar.gz", source.data, model.retention_days
     )
     connection = store.target.connection
+    outlives_run = {} if sagemaker.forward_termination else {OUTLIVES_RUN_TAG: "true"}
     return training_job_request(
         model.training,
         image=model.training_image or sagemaker.image(model.training.instance_type),
@@ -187,6 +203,7 @@ def _request(
         tags={
             **model.tags,
             **ownership_tags(model.name, context.run.run_id, model.retention_days),
+            **outlives_run,
             "mc-assets-code": source.sha256,
             "mc-assets-dataset": dataset.version,
         },
@@ -221,18 +238,49 @@ def _record(
     )
 
 
-def _cost_metadata(model: ModelSettings, job: Mapping[str, Any]) -> dict[str, Any]:
-    """What the job cost, as far as the user's prices tell; adopted and attached jobs included."""
-    config, prices = job["ResourceConfig"], model.budget.prices
+def _cost_metadata(model: ModelSettings, job: Mapping[str, Any], how: str) -> dict[str, Any]:
+    """What the job cost, as far as the user's prices tell, and how much of it this run caused.
+
+    Adopting a job costs nothing: `estimated_cost` may be summed over runs, `job_cost` may not.
+    """
+    config = job["ResourceConfig"]
     training, billable = job.get("TrainingTimeInSeconds", 0), job.get("BillableTimeInSeconds", 0)
     told: dict[str, Any] = {"instance_type": config["InstanceType"]}
     if job.get("EnableManagedSpotTraining"):
         told["spot_saving"] = round(spot_saving(training, billable), 4)
-    cost = prices.cost(config["InstanceType"], billable, config["InstanceCount"])
-    if cost is not None:
-        told["estimated_cost"] = round(cost, 6)
-        told["price"] = prices.quote(config["InstanceType"])
+    told |= _job_cost(model, config["InstanceType"], billable, config["InstanceCount"])
+    if "job_cost" in told:
+        told["estimated_cost"] = 0.0 if how == "adopted" else told["job_cost"]
     return told
+
+
+def _job_cost(
+    model: ModelSettings, instance_type: str, billable: float, instances: int = 1
+) -> dict[str, Any]:
+    prices = model.budget.prices
+    cost = prices.cost(instance_type, billable, instances)
+    if cost is None:
+        return {}
+    return {"job_cost": round(cost, 6), "price": prices.quote(instance_type)}
+
+
+@contextmanager
+def _priced_failures(model: ModelSettings) -> Iterator[None]:
+    """A job that failed or was stopped is paid for too: its failure says how much."""
+    try:
+        yield
+    except dg.Failure as failure:
+        billable = failure.metadata.get("billable_seconds")
+        if not isinstance(billable, dg.IntMetadataValue) or billable.value is None:
+            raise
+        told = _job_cost(model, model.training.instance_type, billable.value)
+        if "job_cost" in told:
+            told["estimated_cost"] = told["job_cost"]
+        raise dg.Failure(
+            failure.description,
+            metadata={**failure.metadata, **told},
+            allow_retries=failure.allow_retries,
+        ) from failure
 
 
 def _metrics(store: ArtifactStore, archive: StoredObject) -> dict[str, float]:
@@ -242,10 +290,13 @@ def _metrics(store: ArtifactStore, archive: StoredObject) -> dict[str, float]:
         metrics = json.loads(text)
     except (ArchiveError, ValueError):
         return {}
+    if not isinstance(metrics, dict):
+        return {}
+    # JSON has no NaN: a record with one in it could be written, and not read again.
     return {
         name: float(value)
         for name, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
 
 

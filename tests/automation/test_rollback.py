@@ -56,6 +56,15 @@ def test_what_was_released_after_a_rollback_leads_back_past_what_was_left() -> N
     assert choose(ReleaseHistory(releases=(one, left, three)), three, "") == one
 
 
+def test_the_same_files_with_another_lineage_are_no_step_back() -> None:
+    one, two = release(1, "a"), release(2, "b", "a")
+    again = release(3, "c", "b").model_copy(update={"content_version": two.content_version})
+    history = ReleaseHistory(releases=(one, two, again))
+    assert choose(history, again, "") == one
+    only = ReleaseHistory(releases=(two.model_copy(update={"previous": None}), again))
+    assert "Nothing was live before cccccccccccc" in refusal(only, again)
+
+
 def test_a_version_is_named_by_its_first_digits() -> None:
     one, two = release(1, "a"), release(2, "b", "a")
     history = ReleaseHistory(releases=(one, two))

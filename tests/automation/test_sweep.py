@@ -2,11 +2,22 @@
 
 import hashlib
 import json
+from typing import Any
 
-from mc_assets.artifacts import LiveEndpoint, ReleaseHistory, StoredObject, Verdict
+import pytest
+
+from mc_assets.artifacts import (
+    LiveEndpoint,
+    ReleaseHistory,
+    StagedEndpoint,
+    StoredObject,
+    Verdict,
+)
 from mc_assets.automation.orphans import References, unneeded, what_each_holds
-from mc_assets.ownership import OWNER_TAG, ownership_tags, time_to_live
+from mc_assets.hosting import Hosting
+from mc_assets.ownership import OUTLIVES_RUN_TAG, OWNER_TAG, TTL_TAG, ownership_tags, time_to_live
 from mc_assets.resources.azure_group import PLANS, SITES, SLOTS, Resource
+from mc_assets.resources.releases import SLOT
 from planted import THEIRS, Garden, listed, rows, sweep
 
 A, B, C = (hashlib.sha256(letter).hexdigest() for letter in (b"a", b"b", b"c"))
@@ -47,6 +58,19 @@ def test_a_job_that_a_run_under_way_has_attached_to_is_left(garden: Garden) -> N
     assert {garden.status(each) for each in (own, job)} == {"InProgress"}
 
 
+def test_a_job_that_was_to_outlive_its_run_has_its_time(garden: Garden) -> None:
+    ended = garden.run("CANCELED")
+    meant = {**garden.tags(ended, ttl="30d"), OUTLIVES_RUN_TAG: "true"}
+    left = garden.job("ours-left", meant)
+    over = garden.job("ours-over", {**meant, TTL_TAG: "0d"})
+    found = listed(sweep(garden, delete=True))
+    assert found == {
+        f"training job {over}": f"its run {ended} has ended, and its time to live is over"
+    }
+    assert garden.ended(over) == "Stopped"
+    assert garden.status(left) == "InProgress"
+
+
 def test_apps_that_neither_yaml_nor_the_last_release_names_are_orphans(garden: Garden) -> None:
     hosting, ours = garden.hosting, garden.tags()
     garden.make_group()
@@ -73,6 +97,47 @@ def test_apps_that_neither_yaml_nor_the_last_release_names_are_orphans(garden: G
     assert garden.on_azure == before - expected
     assert garden.foreign() == foreign
     assert rows(sweep(garden)) == []
+
+
+@pytest.mark.parametrize("plan", ["flex_consumption", "consumption", "premium"])
+def test_a_staging_app_goes_when_nothing_was_staged_for_its_time_to_live(
+    garden: Garden, plan: str
+) -> None:
+    garden = garden.keeping(days=30, hosting={"plan": plan})
+    later = garden.keeping(days=0, hosting={"plan": plan})
+    hosting, azure = later.hosting, garden.graph.azure
+    staging = hosting.staging_app_name
+
+    def stage(hosting: Hosting) -> None:
+        azure.ensure_app(hosting, hosting.app_name)
+        if hosting.releases_by_slot:
+            azure.ensure_slot(hosting, hosting.app_name, SLOT)
+        else:
+            azure.ensure_app(hosting, staging)
+
+    stage(garden.hosting)
+    write_live(garden, app=hosting.app_name)
+    assert rows(sweep(later)) == [], "nothing was written down as staged: it may be under way"
+    write_staged(garden)
+    assert rows(sweep(garden)) == [], "its time to live has just begun"
+    stage(hosting)
+    before = garden.on_azure
+    run = garden.graph.instance.get_run_by_id(garden.run("STARTED"))
+    assert run is not None
+    assert rows(sweep(later)) == [], "a run under way may be about to use it"
+    garden.graph.instance.report_run_canceled(run)
+    expected = {
+        "flex_consumption": {f"function app {staging}", f"plan plan-{staging}"},
+        "consumption": {f"function app {staging}"},  # its plan is the live app's too
+        "premium": set(),  # the slot holds the version before
+    }[plan]
+    found = listed(sweep(later))
+    assert found == dict.fromkeys(expected, "nothing was staged there for its time to live")
+    assert garden.on_azure == before
+    assert sweep(later, delete=True).success
+    assert garden.on_azure == before - {each.rpartition(" ")[2] for each in expected}
+    stage(hosting)
+    assert garden.on_azure == before, "the next staging makes it anew"
 
 
 def test_objects_that_nothing_refers_to_are_orphans(garden: Garden) -> None:
@@ -167,23 +232,36 @@ def test_contexts_of_ended_runs_are_orphans(garden: Garden) -> None:
 
 
 def write_live(garden: Garden, version: str = A, app: str = "app") -> LiveEndpoint:
+    live = LiveEndpoint(**endpoint(garden, version, app))
+    garden.graph.store.write_latest(garden.graph.key("live_endpoint"), live)
+    return live
+
+
+def write_staged(garden: Garden) -> None:
+    """What a staging leaves written down."""
+    hosting = garden.hosting
+    slot = SLOT if hosting.releases_by_slot else None
+    app = hosting.app_name if slot else hosting.staging_app_name
+    staged = StagedEndpoint(**{**endpoint(garden, B, app), "slot": slot})
+    garden.graph.store.write_latest(garden.graph.key("staged_endpoint"), staged)
+
+
+def endpoint(garden: Garden, version: str, app: str) -> dict[str, Any]:
     graph = garden.graph
     package = StoredObject(
         uri=graph.store.uri(f"{graph.name}/packages/{version}.zip"), sha256=version, size=5
     )
-    live = LiveEndpoint(
-        version=version,
-        lineage={f"{graph.name}/live_endpoint": version},
-        resource_group=garden.hosting.group_name,
-        app=app,
-        slot=None,
-        url="https://127.0.0.1:1",
-        content_version=version,
-        package=package,
-        model=package,
-    )
-    graph.store.write_latest(graph.key("live_endpoint"), live)
-    return live
+    return {
+        "version": version,
+        "lineage": {f"{graph.name}/function_package": version},
+        "resource_group": garden.hosting.group_name,
+        "app": app,
+        "slot": None,
+        "url": "https://127.0.0.1:1",
+        "content_version": version,
+        "package": package,
+        "model": package,
+    }
 
 
 def test_a_time_to_live_is_read_as_written_and_in_doubt_as_for_good() -> None:

@@ -99,8 +99,8 @@ def test_all_that_is_made_on_azure_says_whose_it_is_and_how_long_it_may_stay(
     azure, staging = garden.graph.azure, hosting.staging_app_name
     azure.ensure_app(hosting, hosting.app_name)
     if hosting.releases_by_slot:
+        # It holds the version before: it stays.
         azure.ensure_slot(hosting, hosting.app_name, "staging")
-        staging = f"{hosting.app_name}/staging"
     else:
         azure.ensure_app(hosting, staging)
     group = azure.own_group(hosting)

@@ -96,9 +96,11 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
     "SageMaker Create/Describe": (
         # Whether it was made, the description says that is asked for next.
         Call("CreateTrainingJob", "aws", AWS, _is_aws("CreateTrainingJob"), training, tries=9,
-             unharmed=frozenset(UNREAD)),
-        Call("DescribeTrainingJob", "aws", AWS, _is_aws("DescribeTrainingJob"), training, tries=9,
-             unlike=UNREAD, skips=1, is_repeated=True),
+             unharmed=ARRIVED),
+        # Asked five times more slowly; then the job is left to the next run, never trained anew.
+        Call("DescribeTrainingJob", "aws", AWS, _is_aws("DescribeTrainingJob"), training, tries=45,
+             final=frozenset(FAULTS), skips=1, is_repeated=True,
+             unlike=dict.fromkeys(set(FAULTS) - GONE, 45) | dict.fromkeys(UNREAD, 5)),
     ),
     "CloudWatch GetLogEvents": (
         Call("GetLogEvents", "aws", AWS, _is_aws("GetLogEvents"), training, tries=20,
@@ -117,13 +119,16 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
              unharmed=ARRIVED),
         Call("zipdeploy", "azure", SCM, _is("POST", "/api/zipdeploy"),
              partial(deploying, "consumption"), tries=40, unlike={FAILING: 1}, unharmed=ARRIVED),
+        # What is not heard of again may still be going on: never begun a second time by itself.
         Call("status", "azure", SCM, _is("GET", "/api/deployments/"),
-             partial(deploying, "flex_consumption"), tries=90, skips=1, is_repeated=True),
+             partial(deploying, "flex_consumption"), tries=90, final=frozenset(FAULTS),
+             unlike=dict.fromkeys(set(FAULTS) - GONE, 90), skips=1, is_repeated=True),
     ),
     "endpoint classify/health": (
         # Not asked again here: the latency that is measured would be of two calls.
         Call("classify", "site", FUNCTION, _is("POST", "/api/classify"), classifying, tries=1),
-        Call("health", "site", FUNCTION, _is("GET", "/api/health"), warming, tries=20,
+        # For a minute, at pauses that grow to two seconds.
+        Call("health", "site", FUNCTION, _is("GET", "/api/health"), warming, tries=37,
              unlike={SLOW: 1}, final=frozenset({SKEWED}), is_repeated=True),
     ),
 }  # fmt: skip

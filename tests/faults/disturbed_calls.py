@@ -50,6 +50,15 @@ def classify(req: func.HttpRequest) -> func.HttpResponse:
 """
 
 
+@dataclass(frozen=True)
+class Served:
+    """A package that an app serves, and the key to call it with."""
+
+    url: str
+    key: str
+    version: str
+
+
 @dataclass
 class Place:
     """What a call is made with: the session's clouds, a name of its own, a proxy, a fault."""
@@ -59,7 +68,7 @@ class Place:
     fault: str
     direct: Mapping[str, Any]
     folder: Path
-    served: "Served"
+    served: Served = Served("", "", "")
 
     @contextmanager
     def pointing(self) -> Iterator[CloudTarget]:
@@ -79,15 +88,6 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Served:
-    """A package that an app serves, and the key to call it with."""
-
-    url: str
-    key: str
-    version: str
-
-
-@dataclass(frozen=True)
 class Prepared:
     """A call ready to be made, and what has to be so however often it was made."""
 
@@ -98,7 +98,7 @@ class Prepared:
 
 def writing(place: Place) -> Prepared:
     """PutObject of bytes under a content key."""
-    store, direct, data = *_stores(place), os.urandom(20_000)
+    store, direct, data = *stores_of(place), os.urandom(20_000)
     key = f"{place.name}/object"
 
     def verify() -> None:
@@ -111,7 +111,7 @@ def writing(place: Place) -> Prepared:
 
 def reading(place: Place) -> Prepared:
     """GetObject of a recorded object: its bytes or none."""
-    store, direct, data = *_stores(place), os.urandom(20_000)
+    store, direct, data = *stores_of(place), os.urandom(20_000)
     stored = direct.put_bytes(f"{place.name}/object", data)
 
     def act() -> None:
@@ -122,7 +122,7 @@ def reading(place: Place) -> Prepared:
 
 def training(place: Place) -> Prepared:
     """A run of an asset that trains, its SageMaker and CloudWatch clients disturbed."""
-    lab = Lab(_stores(place)[1], f"{place.name}-job")
+    lab = Lab(stores_of(place)[1], f"{place.name}-job")
     with place.pointing():
         for client in (lab.pipes.client, lab.pipes.logs_client):
             _be_patient(client, place.fault)
@@ -161,7 +161,7 @@ def training(place: Place) -> Prepared:
 
 def making_an_app(place: Place) -> Prepared:
     """Everything that a function app needs, its site or the wait for its storage disturbed."""
-    azure = _azure(place)
+    azure = azure_of(place)
     lab = ReleaseLab.of(azure, place.name, "flex_consumption")
     name = lab.hosting.app_name
 
@@ -179,7 +179,7 @@ def deploying(plan: Any, place: Place) -> Prepared:
     """A package sent to a site's SCM and followed until it is built."""
     direct = ReleaseLab.of(place.direct["azure_functions"], place.name, plan)
     direct.azure.ensure_app(direct.hosting, direct.hosting.app_name)
-    azure = _azure(place)
+    azure = azure_of(place)
     app = azure.find_app(direct.hosting, direct.hosting.app_name)
     assert app is not None
     scm = ScmSite(
@@ -225,7 +225,7 @@ def candidate_of(folder: Path) -> Candidate:
     return candidate(folder, "served", code=CODE)
 
 
-def _stores(place: Place) -> tuple[ArtifactStore, ArtifactStore]:
+def stores_of(place: Place) -> tuple[ArtifactStore, ArtifactStore]:
     """The same place in S3, through the proxy and straight."""
     with place.pointing() as target:
         disturbed = ArtifactStore(target=target, s3=S3Resource(), prefix="faults")
@@ -234,7 +234,7 @@ def _stores(place: Place) -> tuple[ArtifactStore, ArtifactStore]:
     return disturbed, direct
 
 
-def _azure(place: Place) -> AzureFunctions:
+def azure_of(place: Place) -> AzureFunctions:
     with place.pointing() as target:
         azure = AzureFunctions(
             target=target, answer_seconds=PATIENCE if place.fault == SLOW else 60

@@ -22,13 +22,19 @@ def _aws(status: int, code: str, message: str) -> Answer:
     return Answer(status, {"Content-Type": "application/x-amz-json-1.1"}, body)
 
 
-def _arm(status: int, code: str, message: str, **headers: str) -> Answer:
+def arm_answer(status: int, code: str, message: str, **headers: str) -> Answer:
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, {"Content-Type": "application/json", **named}, body)
 
 
-def _text(status: int, message: str, **headers: str) -> Answer:
+def web_answer(status: int, code: str, message: str) -> Answer:
+    """In the form that Microsoft.Web has for itself."""
+    body = json.dumps({"Code": code, "Message": message, "Details": [{"Message": message}]})
+    return Answer(status, {"Content-Type": "application/json"}, body.encode())
+
+
+def text_answer(status: int, message: str, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, {"Content-Type": "text/plain", **named}, message.encode())
 
@@ -67,25 +73,27 @@ AWS = {
     ),
 }
 ARM = {
-    THROTTLED: _arm(
+    THROTTLED: arm_answer(
         429,
         "TooManyRequests",
         "The request is being throttled.",
         Retry_After="1",
     ),
-    FAILING: _arm(500, "InternalServerError", "Encountered internal server error."),
-    UNAVAILABLE: _arm(503, "ServerBusy", "The server is busy.", Retry_After="1"),
-    EXPIRED: _arm(401, "ExpiredAuthenticationToken", "The access token expired."),
+    FAILING: arm_answer(500, "InternalServerError", "Encountered internal server error."),
+    UNAVAILABLE: arm_answer(503, "ServerBusy", "The server is busy.", Retry_After="1"),
+    EXPIRED: arm_answer(401, "ExpiredAuthenticationToken", "The access token expired."),
 }
 SCM = {
-    THROTTLED: _text(429, "Too many requests.", Retry_After="1"),
-    FAILING: _text(500, "An error has occurred."),
-    UNAVAILABLE: _text(503, "The service is unavailable."),
-    EXPIRED: _text(401, "401 - Unauthorized: the token has expired.", WWW_Authenticate="Bearer"),
+    THROTTLED: text_answer(429, "Too many requests.", Retry_After="1"),
+    FAILING: text_answer(500, "An error has occurred."),
+    UNAVAILABLE: text_answer(503, "The service is unavailable."),
+    EXPIRED: text_answer(
+        401, "401 - Unauthorized: the token has expired.", WWW_Authenticate="Bearer"
+    ),
 }
 FUNCTION = {
-    THROTTLED: _text(429, "Rate limit is exceeded.", Retry_After="1"),
-    FAILING: _text(500, "Function host is not running."),
-    UNAVAILABLE: _text(503, "Function host is not running."),
-    EXPIRED: _text(401, "The key is no longer valid."),
+    THROTTLED: text_answer(429, "Rate limit is exceeded.", Retry_After="1"),
+    FAILING: text_answer(500, "Function host is not running."),
+    UNAVAILABLE: text_answer(503, "Function host is not running."),
+    EXPIRED: text_answer(401, "The key is no longer valid."),
 }

@@ -39,14 +39,17 @@ def choose(scene: Scene, challenger: Challenger) -> None:
 
 
 def refuse_alone(scene: Scene, challenger: Challenger) -> None:
-    """Past the check that stopped it, stage by stage: the next release stage has the verdict."""
+    """Past the check that stopped it, stage by stage: the next release stage has the verdict, with
+    its number."""
     asset, check = challenger.stopped_by.split()
     stage = "staged_endpoint"
     if asset == "staged_endpoint":
         stage = "live_endpoint"
     elif "function_package" not in scene.graph.materialise("function_package").materialised:
         return  # there is nothing to release: such a model cannot even be packed
-    assert f"{check}: failed in run" in scene.refusal(scene.release(stage), stage)
+    refusal = scene.refusal(scene.release(stage), stage)
+    assert f"{check}: failed in run" in refusal
+    assert challenger.word in refusal
 
 
 @pytest.mark.timeout(900)

@@ -1,5 +1,6 @@
 """Users' requests never fail while versions are promoted and taken back."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def test_no_request_fails_while_versions_come_and_go(
     count: Callable[[str], None],
 ) -> None:
     releases, rollbacks = times("releases under load"), times("forced rollbacks under load")
+    requests = times("requests under load")
     name = f"load{plan[:4]}"
     with Scene.set(name, tmp_path, plan, dg.DagsterInstance.ephemeral()).taken_down() as scene:
         known = {scene.package(0).content_version}
@@ -30,6 +32,7 @@ def test_no_request_fails_while_versions_come_and_go(
         key = scene.graph.releases.client(scene.live).key
         body = IMAGES[:3].tobytes()
         with users_calling(scene.live.url, key, body, RATE, tmp_path) as users:
+            began = time.monotonic()
             for turn in range(1, releases + 1):
                 known.add(scene.package(turn).content_version)
                 ran = scene.release()
@@ -40,7 +43,9 @@ def test_no_request_fails_while_versions_come_and_go(
                     known.add(refused.content_version)
                     assert "failed its bake" in scene.refusal(scene.release())
                     assert scene.serving == live.content_version
+            time.sleep(max(0.0, began + 1.02 * requests / RATE - time.monotonic()))
     count(f"{plan}: {releases} releases, {rollbacks} rollbacks, {users}")
+    assert len(users.calls) >= requests
     assert users.failed == []
     assert set(users.packages) == known
     assert all(len(bodies) == 1 for bodies in users.bodies.values())

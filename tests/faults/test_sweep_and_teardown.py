@@ -155,7 +155,7 @@ def test_a_sweep_goes_on_where_one_deletion_is_refused(
         ran = sweep(as_on_real_clouds(garden), delete=True)
     assert not ran.success
     failure = ran.failure(f"{garden.graph.name}_sweep_orphans")
-    assert "1 of 3 orphans were not deleted" in failure
+    assert "1 of 3 orphans were not removed" in failure
     assert "Access Denied by its owner" in failure
     assert [key in failure for key in keys] == [False, True, False]
     assert [garden.has(key) for key in keys] == [False, True, False]

@@ -56,8 +56,8 @@ class Users:
     def __str__(self) -> str:
         return (
             f"{len(self.calls):,} requests in {self.seconds:.0f} s, {len(self.failed)} failed, "
-            f"{len(self.packages)} packages, longest gap {self.longest_gap_ms:.0f} ms, "
-            f"slowest answer {self.slowest_ms:.0f} ms"
+            f"{len(self.packages)} packages; never more than {self.longest_gap_ms:.0f} ms without "
+            f"an answer, and nobody waited for longer than {self.slowest_ms:.0f} ms"
         )
 
 

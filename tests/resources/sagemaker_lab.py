@@ -6,6 +6,8 @@ import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -41,6 +43,17 @@ class Lab:
     environment: Mapping[str, str] = field(default_factory=dict)
     forward_termination: bool = True
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+
+    @classmethod
+    def of(cls, store: ArtifactStore, test: str, folder: Path) -> "Lab":
+        """Training under a job name of this test's own; GATE and STARTED are files in `folder`."""
+        digits = hashlib.sha256(test.encode()).hexdigest()[:12]
+        files = {"GATE": str(folder / "gate"), "STARTED": str(folder / "started")}
+        return cls(store, f"lab-{digits}", files)
+
+    @property
+    def gate(self) -> Path:
+        return Path(self.environment["GATE"])
 
     @cached_property
     def client(self) -> Any:
@@ -114,6 +127,28 @@ class Lab:
                 act(parsed["TrainingJobName"])
 
         events.register("after-call.sagemaker.DescribeTrainingJob", told)
+
+    def answer(self, operation: str, answers: Callable[[], tuple[str, str] | None]) -> None:
+        """Have the Pipes client's calls refused with this code and message, where there are any.
+
+        As if botocore had tried again for long enough: its back-off is its own affair.
+        """
+
+        def refused(**_: Any) -> Any:
+            told = answers()
+            if told is None:
+                return None
+            error = {"Code": told[0], "Message": told[1]}
+            metadata = {"HTTPStatusCode": 400, "HTTPHeaders": {}}
+            return SimpleNamespace(status_code=400), {"Error": error, "ResponseMetadata": metadata}
+
+        self.pipes.client.meta.events.register(f"before-call.sagemaker.{operation}", refused)
+
+    def when_told(self, act: Callable[[dict[str, Any]], None]) -> None:
+        """Have this done with every description that the Pipes client gets, before it reads it."""
+        self.pipes.client.meta.events.register(
+            "after-call.sagemaker.DescribeTrainingJob", lambda parsed, **_: act(parsed)
+        )
 
     @property
     def jobs(self) -> dict[str, str]:

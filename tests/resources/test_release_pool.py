@@ -1,14 +1,17 @@
 """The release pool with real processes on one history: one at a time, and the dead block nobody."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
+
+from mc_assets.run_state import is_alive
 
 REPOSITORY = Path(__file__).parent.parent.parent
 SCRIPT = Path(__file__).with_name("pooled_run.py")
@@ -47,9 +50,15 @@ class Runs:
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Iterator[Runs]:
-    """On a history of this test's own, with the pools of the repository's dagster.yaml."""
-    shutil.copy(REPOSITORY / ".dagster" / "dagster.yaml", tmp_path)
+def settings() -> str:
+    """A dagster.yaml."""
+    return (REPOSITORY / ".dagster" / "dagster.yaml").read_text()
+
+
+@pytest.fixture
+def runs(tmp_path: Path, settings: str) -> Iterator[Runs]:
+    """On a history of this test's own."""
+    (tmp_path / "dagster.yaml").write_text(settings)
     runs = Runs(tmp_path)
     yield runs
     for process in runs.processes.values():
@@ -64,6 +73,15 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (REPOSITORY / ".dagster" / "dagster.yaml").read_text(),
+        "",
+        "concurrency: {pools: {default_limit: 5}}",
+    ],
+    ids=["ours", "none", "another default"],
+)
 def test_the_second_begins_when_the_first_has_ended(runs: Runs) -> None:
     runs.start("one")
     eventually(lambda: runs.worked == ["one begins"])
@@ -86,3 +104,59 @@ def test_a_run_that_was_killed_blocks_neither_who_waits_nor_who_comes_later(runs
     runs.start("later")
     eventually(lambda: "later begins" in runs.worked)
     assert runs.end("later") == 0
+
+
+@pytest.mark.parametrize("settings", ["concurrency: {pools: {granularity: run, default_limit: 1}}"])
+def test_pools_that_let_two_releases_in_are_refused_with_what_to_set(runs: Runs) -> None:
+    runs.start("one")
+    assert runs.end("one") == 1
+    assert runs.worked == []
+    assert runs.said("one", "put `concurrency: {pools: {granularity: op}}` into dagster.yaml")
+
+
+@pytest.mark.parametrize("settings", [""])
+def test_a_limit_that_somebody_has_raised_is_refused(runs: Runs) -> None:
+    with dg.DagsterInstance.from_config(str(runs.home)) as history:
+        history.event_log_storage.set_concurrency_slots("model_release", 2)
+    runs.start("one")
+    assert runs.end("one") == 1
+    assert runs.worked == []
+    assert runs.said("one", "The limit of the pool model_release is 2")
+
+
+@dg.job
+def trivial() -> None:
+    """A job for runs that are only there to have a status."""
+
+
+@pytest.mark.parametrize("settings", [""])
+def test_a_process_id_counts_for_the_process_that_told_it(runs: Runs) -> None:
+    with dg.DagsterInstance.from_config(str(runs.home)) as history:
+
+        def told(seconds_ago: float) -> str:
+            """A run whose process had this one's id, so long ago."""
+            run = history.create_run_for_job(trivial, status=dg.DagsterRunStatus.STARTED)
+            event = dg.DagsterEvent(
+                event_type_value=dg.DagsterEventType.ENGINE_EVENT.value,
+                job_name=trivial.name,
+                message="Executing",
+                event_specific_data=EngineEventData.in_process(os.getpid()),
+            )
+            at = time.time() - seconds_ago
+            history.handle_new_event(
+                dg.EventLogEntry(
+                    error_info=None,
+                    level="INFO",
+                    user_message="",
+                    run_id=run.run_id,
+                    timestamp=at,
+                    dagster_event=event,
+                )
+            )
+            return run.run_id
+
+        own, earlier = told(0), told(86_400)
+        assert is_alive(history, own)
+        assert is_alive(history, own, own_run_id=own)
+        assert not is_alive(history, earlier), "a container's processes have the same ids again"
+        assert not is_alive(history, own, own_run_id=earlier), "this process works on one run"

@@ -26,8 +26,7 @@ def test_they_are_valid(store: ArtifactStore, tmp_path: Path) -> None:
     clients = (store.client, lab.pipes.client, lab.pipes.logs_client)
     for client in clients:
         client.meta.events.register("before-parameter-build", record)
-    (tmp_path / "file").write_bytes(b"some bytes")
-    stored = store.put_file("requests/file", tmp_path / "file")
+    stored = store.put_bytes("requests/file", b"some bytes")
     assert lab.run(f"print('a line')\n{SAVE}").success
     store.read(stored)
     lab.base_name = "lab-requests-interrupted"

@@ -1,27 +1,21 @@
 """The Pipes client for SageMaker training jobs, against the local SageMaker's real jobs."""
 
-import hashlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import dagster as dg
-import psutil
 import pytest
 from sagemaker_lab import SAVE, WAIT, Lab
 
 from graph_runs import Ran
-from mc_assets.ownership import RUN_TAG
 from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.sagemaker import FAILURES, MISSES
 
-TESTS = Path(__file__).parent.parent
+THROTTLED = ("ThrottlingException", "Rate exceeded")
+NOT_FOUND = ("ValidationException", "Requested resource not found.")
+EXPIRED = ("ExpiredTokenException", "The security token included in the request is expired")
+# Takes its time to end when it is stopped, as one that saves its last checkpoint does.
+LINGER = f"import signal; signal.signal(signal.SIGTERM, lambda *_: None)\n{WAIT}{SAVE}"
 RETRIES = dg.RetryPolicy(max_retries=2)
 PIPES = """
 import boto3
@@ -34,15 +28,7 @@ with open_dagster_pipes(context_loader=PipesS3ContextLoader(client=boto3.client(
 
 @pytest.fixture
 def lab(store: ArtifactStore, tmp_path: Path, request: pytest.FixtureRequest) -> Lab:
-    """Training under a job name of this test's own; GATE and STARTED are files in its folder."""
-    digits = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
-    files = {"GATE": str(tmp_path / "gate"), "STARTED": str(tmp_path / "started")}
-    return Lab(store, f"lab-{digits}", files)
-
-
-@dg.job
-def trivial() -> None:
-    """A job for runs that are only there to have a status."""
+    return Lab.of(store, request.node.nodeid, tmp_path)
 
 
 def failure(ran: Ran) -> str:
@@ -154,89 +140,170 @@ def test_a_script_may_speak_pipes(lab: Lab) -> None:
     assert not any("__dagster_pipes_version" in line for line in ran.messages)
 
 
-@pytest.fixture
-def interrupt(lab: Lab, tmp_path: Path) -> Callable[..., tuple[int, int]]:
-    """Trains in a process, interrupts it while its script runs; its exit code, the script's pid."""
+def test_a_job_whose_creation_was_not_answered_is_attached_to(lab: Lab) -> None:
+    def lost() -> tuple[str, str]:
+        lab.create(SAVE)
+        return "InternalFailure", "The request processing has failed."
 
-    def act(forward: bool = True, retries: int = 0) -> tuple[int, int]:
-        words = [lab.store.prefix, lab.base_name, "forward" if forward else "leave", str(retries)]
-        path = os.pathsep.join([str(TESTS.parent), str(TESTS), str(TESTS / "resources")])
-        with (tmp_path / "output").open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, str(TESTS / "resources" / "interrupted_training.py"), *words],
-                env={
-                    **os.environ,
-                    "PYTHONPATH": path,
-                    "JOB_ENVIRONMENT": json.dumps(dict(lab.environment)),
-                },
-                stdout=output,
-                stderr=output,
-            )
-        try:
-            pid = script_pid(process, Path(lab.environment["STARTED"]))
-            process.send_signal(signal.SIGINT)
-            return process.wait(60), pid
-        finally:
-            process.kill()
-            process.wait()
-
-    return act
+    lab.answer("CreateTrainingJob", lost)
+    ran = lab.run(SAVE)
+    assert ran.success
+    assert ran.metadata("trained", "job") == "attached"
+    assert lab.jobs == {"1": "Completed"}
 
 
-def script_pid(process: subprocess.Popen[bytes], started: Path) -> int:
-    """The training script's process, once it runs."""
-    while not (started.exists() and started.read_text()):
-        assert process.poll() is None, "it ended before its script ran"
-        time.sleep(0.05)
-    return int(started.read_text())
+def test_a_job_that_is_being_stopped_is_waited_for_before_the_next_attempt(lab: Lab) -> None:
+    def stopping(job: dict[str, Any]) -> None:
+        if job.get("TrainingJobStatus") == "Stopping":
+            lab.gate.touch()
 
-
-def wait_for_end(name: str) -> str:
-    boto3.client("sagemaker").get_waiter("training_job_completed_or_stopped").wait(
-        TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    stopped_while_it_lingers(lab)
+    lab.when_told(stopping)
+    ran = lab.run(LINGER)
+    assert ran.success
+    assert f"Training job {lab.base_name}-1 is being stopped: waiting for its end." in ran.messages
+    assert lab.jobs == {"1": "Stopped", "2": "Completed"}
+    first, second = (
+        lab.client.describe_training_job(TrainingJobName=f"{lab.base_name}-{attempt}")
+        for attempt in (1, 2)
     )
-    return boto3.client("sagemaker").describe_training_job(TrainingJobName=name)[
-        "TrainingJobStatus"
-    ]
+    assert first["TrainingEndTime"] <= second["CreationTime"]
 
 
-@pytest.mark.parametrize("retries", [0, 2])
-def test_an_interrupted_run_stops_its_job(
-    lab: Lab, interrupt: Callable[..., tuple[int, int]], retries: int
-) -> None:
-    code, pid = interrupt(retries=retries)
-    assert code != 0
-    assert wait_for_end(f"{lab.base_name}-1") == "Stopped"
-    assert not psutil.pid_exists(pid)
-    assert lab.jobs == {"1": "Stopped"}
+def stopped_while_it_lingers(lab: Lab) -> None:
+    name = lab.create(LINGER)
+    started = Path(lab.environment["STARTED"])
+    while not started.exists():
+        assert lab.jobs == {"1": "InProgress"}
+    lab.client.stop_training_job(TrainingJobName=name)
+
+
+def goes_on(lab: Lab) -> str:
+    return (
+        f" Training job {lab.base_name}-1 may go on, and is paid for while it does: the next run "
+        "attaches to it."
+    )
+
+
+def test_a_creation_of_which_nothing_is_known_says_so_and_is_not_repeated(lab: Lab) -> None:
+    def lost() -> tuple[str, str]:
+        lab.create(WAIT + SAVE)
+        created.append(lab.base_name)
+        return "InternalFailure", "The request processing has failed."
+
+    created: list[str] = []
+    lab.answer("CreateTrainingJob", lost)
+    lab.answer("DescribeTrainingJob", lambda: THROTTLED if created else None)
+    message = failure(lab.run(WAIT + SAVE, retry_policy=RETRIES))
+    assert message.endswith(goes_on(lab))
+    assert created == [lab.base_name]
+    assert lab.jobs == {"1": "InProgress"}
+    lab.gate.touch()
+
+
+def once_training(lab: Lab, answers: list[tuple[str, str]]) -> None:
+    """Have the descriptions refused like this in turn, from when the job is known to train."""
+    begun: list[str] = []
+    lab.when_training(begun.append)
+    lab.answer("DescribeTrainingJob", lambda: answers.pop(0) if begun and answers else None)
 
 
 @pytest.mark.parametrize(
-    ("owner", "left"), [("STARTED", "InProgress"), ("FAILURE", "Stopped"), (None, "Stopped")]
+    "answers",
+    [
+        [THROTTLED] * (FAILURES - 1),
+        [NOT_FOUND] * (MISSES - 1),
+        [THROTTLED] * (FAILURES - 1) + [NOT_FOUND] * (MISSES - 1),
+    ],
+    ids=["throttled", "stale", "both"],
 )
-def test_an_interrupted_run_stops_what_it_attached_to_unless_its_owner_goes_on(
-    lab: Lab, tmp_path: Path, owner: str | None, left: str
+def test_descriptions_that_fail_for_a_while_are_outlived(
+    lab: Lab, answers: list[tuple[str, str]]
 ) -> None:
-    tags = {}
-    if owner:
-        other = lab.instance.create_run_for_job(trivial, status=dg.DagsterRunStatus(owner))
-        tags = {RUN_TAG: other.run_id}
-    name = lab.create(WAIT + SAVE, tags=tags)
-    lab.when_training(lambda _: os.kill(os.getpid(), signal.SIGINT))
-    assert not lab.run(WAIT + SAVE).success
-    if left == "Stopped":
-        assert wait_for_end(name) == left
-    assert lab.jobs == {"1": left}
-    (tmp_path / "gate").touch()
-
-
-def test_an_interrupted_run_may_leave_its_job_training(
-    lab: Lab, interrupt: Callable[..., tuple[int, int]], tmp_path: Path
-) -> None:
-    code, pid = interrupt(forward=False)
-    assert code != 0
-    assert lab.jobs == {"1": "InProgress"}
-    assert psutil.pid_exists(pid)
-    (tmp_path / "gate").touch()  # and the next run takes it over
-    assert lab.run(WAIT).success
+    waited = answers.count(THROTTLED)
+    lab.when_training(lambda _: lab.gate.touch())
+    once_training(lab, answers)
+    ran = lab.run(WAIT + SAVE)
+    assert ran.success
+    assert not answers
+    assert len([line for line in ran.messages if "Rate exceeded" in line]) == waited
     assert lab.jobs == {"1": "Completed"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ([THROTTLED] * FAILURES, "Rate exceeded. AWS asked for fewer calls."),
+        ([EXPIRED], "is expired. The credentials have run out: renew them, then run again."),
+        ([("404", "Not Found")], "Not Found. "),
+    ],
+    ids=["throttled", "expired", "a proxy's page"],
+)
+def test_a_run_that_loses_sight_of_its_job_says_that_it_goes_on(
+    lab: Lab, answers: list[tuple[str, str]], why: str
+) -> None:
+    once_training(lab, answers)
+    message = failure(lab.run(WAIT + SAVE, retry_policy=RETRIES))
+    assert not answers
+    assert message.startswith(f"AWS refused the description of training job {lab.base_name}-1: ")
+    assert why in message
+    assert message.endswith(goes_on(lab))
+    assert lab.jobs == {"1": "InProgress"}
+
+    lab.when_training(lambda _: lab.gate.touch())
+    ran = lab.run(WAIT + SAVE)
+    assert ran.metadata("trained", "job") == "attached"
+    assert lab.jobs == {"1": "Completed"}
+
+
+def test_a_line_that_only_looks_like_pipes_leaves_a_word_on_the_job(lab: Lab) -> None:
+    line = '{"__dagster_pipes_version": "0.1", "method": "sing", "params": null}'
+    message = failure(lab.run(f"print({line!r}, flush=True){WAIT}{SAVE}", retry_policy=RETRIES))
+    assert "Unknown message method: sing" in message
+    assert message.endswith(goes_on(lab))
+    assert lab.jobs == {"1": "InProgress"}
+    lab.gate.touch()
+
+
+def test_a_job_that_was_deleted_is_no_success(lab: Lab) -> None:
+    def delete(name: str) -> None:
+        lab.client.stop_training_job(TrainingJobName=name)
+        lab.client.get_waiter("training_job_completed_or_stopped").wait(
+            TrainingJobName=name, WaiterConfig={"Delay": 1}
+        )
+        lab.client.delete_training_job(TrainingJobName=name)
+
+    lab.when_training(delete)
+    assert failure(lab.run(WAIT, retry_policy=RETRIES)) == (
+        f"Training job {lab.base_name}-1 has vanished. It was deleted while this run waited for "
+        "it: run again to train anew."
+    )
+    assert lab.jobs == {}
+
+
+def test_a_status_that_nobody_knows_ends_the_run_and_starts_no_other_job(lab: Lab) -> None:
+    def paused(job: dict[str, Any]) -> None:
+        if job.get("TrainingJobStatus") == "Completed":
+            job["TrainingJobStatus"] = "Paused"
+
+    lab.when_told(paused)
+    told = f"Training job {lab.base_name}-1 is Paused. This is unknown here: look at it in the "
+    assert failure(lab.run(SAVE, retry_policy=RETRIES)).startswith(told)
+    assert failure(lab.run(SAVE, retry_policy=RETRIES)).startswith(told)
+    assert lab.jobs == {"1": "Completed"}
+
+
+def test_spot_capacity_that_is_taken_back_is_no_end(lab: Lab) -> None:
+    def interrupted(job: dict[str, Any]) -> None:
+        transitions = job.get("SecondaryStatusTransitions", [])
+        for place, transition in enumerate(transitions):
+            if transition["Status"] == "Uploading":
+                transitions[place] = {"Status": "Interrupted", "StatusMessage": "Interrupted"}
+
+    lab.when_told(interrupted)
+    ran = lab.run(SAVE)
+    assert ran.success
+    assert (
+        f"Training job {lab.base_name}-1: Interrupted - Interrupted - its spot capacity was taken "
+        "back; it goes on when there is some again"
+    ) in ran.messages

@@ -66,7 +66,9 @@ def test_a_deployment_under_way_is_not_disturbed(lab: ReleaseLab, gate: Path) ->
     thread.start()
     try:
         assert building.wait(60)
-        with pytest.raises(dg.Failure, match=f"deploying to {app.name} already") as refused:
+        with pytest.raises(
+            dg.Failure, match=f"did not take the package for {app.name}: .+ in progress"
+        ) as refused:
             lab.scm.deploy(app, gated_package(), lab.lines.append)
         assert refused.value.allow_retries
     finally:
@@ -79,8 +81,9 @@ def test_a_deployment_under_way_is_not_disturbed(lab: ReleaseLab, gate: Path) ->
 def test_a_deployment_that_does_not_end_is_given_up(lab: ReleaseLab, gate: Path) -> None:
     impatient = ScmSite(azure=lab.azure, timeout_seconds=1, poll_seconds=0.2)
     try:
-        with pytest.raises(dg.Failure, match="did not end within 1 s"):
+        with pytest.raises(dg.Failure, match="did not end within 1 s") as refused:
             impatient.deploy(ensure(lab), gated_package(), lab.lines.append)
+        assert not refused.value.allow_retries, "it would be begun a second time"
     finally:
         gate.touch()
 

@@ -1,9 +1,7 @@
 """Artifacts made by hand where a graph's stages would have left them, good ones and bad ones."""
 
-import gzip
 import hashlib
 import io
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,16 +49,6 @@ def log_probabilities(weights: np.ndarray) -> np.ndarray:
     logits = normalised(tiny_images(TESTING, seed=2)).reshape(-1, 784) @ weights
     logits = logits - logits.max(axis=1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-
-
-def archive(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return gzip.compress(buffer.getvalue())
 
 
 @dataclass

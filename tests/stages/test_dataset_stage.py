@@ -32,6 +32,7 @@ def test_a_label_short_is_a_blocking_mismatch(name: str, tmp_path: Path) -> None
     assert ran.failed_checks == {"dataset files_and_shapes"}
     problems = ran.found("dataset files_and_shapes", "problems")
     assert problems == ["60 training images but 59 labels"]
+    assert ran.checks["dataset files_and_shapes"].description == problems[0]
 
 
 def test_no_test_images_are_a_blocking_mismatch(name: str, tmp_path: Path) -> None:
@@ -48,6 +49,8 @@ def test_a_leaked_image_is_told(name: str, tmp_path: Path) -> None:
     ran = materialised(name, folder_of(tmp_path, (training, labels), testing))
     assert ran.failed_checks == {"dataset no_leakage"}
     assert ran.found("dataset no_leakage", "leaked_images") == 2
+    said = ran.checks["dataset no_leakage"].description
+    assert said == "2 of 12 test images are among the training images."
 
 
 def test_a_rare_class_is_told_and_blocks_nothing(name: str, tmp_path: Path) -> None:
@@ -56,6 +59,7 @@ def test_a_rare_class_is_told_and_blocks_nothing(name: str, tmp_path: Path) -> N
     ran = materialised(name, folder_of(tmp_path, training=(tiny_images(TRAINING), labels)))
     assert ran.success
     assert ran.failed_checks == {"dataset class_balance"}
+    assert "12.00 times as often" in str(ran.checks["dataset class_balance"].description)
 
 
 def test_what_is_no_idx_file_is_refused(name: str, tmp_path: Path) -> None:

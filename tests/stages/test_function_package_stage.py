@@ -42,6 +42,8 @@ def test_a_package_over_its_budget_blocks(with_model: ByHand) -> None:
     assert strict.failed_checks == {"function_package contents"}
     problems = strict.found("function_package contents", "problems")
     assert any("the budget is 10000 bytes" in problem for problem in problems)
+    said = str(strict.checks["function_package contents"].description)
+    assert "the budget is 10000 bytes" in said
 
 
 def test_a_model_that_was_never_validated_blocks(with_model: ByHand) -> None:
@@ -51,6 +53,9 @@ def test_a_model_that_was_never_validated_blocks(with_model: ByHand) -> None:
     assert ran.failed_checks == {"function_package contents", "function_package clean_process"}
     problems = ran.found("function_package contents", "problems")
     assert any("not the validated one" in problem for problem in problems)
+    accuracy = ran.found("function_package clean_process", "accuracy")
+    said = str(ran.checks["function_package clean_process"].description)
+    assert said == f"Its accuracy on 40 test images is {accuracy:.4f}, below 0.4800."
 
 
 def test_an_unpinned_requirement_blocks(with_model: ByHand, function: Path) -> None:

@@ -4,34 +4,43 @@ import numpy as np
 import pytest
 from by_hand import TESTING, WEIGHTS, ByHand, log_probabilities
 
+from mc_assets.artifacts import Verdict
 from tiny_onnx import tiny_onnx, tiny_weights
 
 STRANGER = tiny_weights(seed=9)
 CHAMPION = "onnx_model not_worse_than_champion"
 
 
-def failed(hand: ByHand) -> set[str]:
+def failed(hand: ByHand) -> dict[str, str]:
+    """What each check that failed said."""
     ran = hand.graph.check("onnx_model")
     assert len(ran.checks) == 5
     assert ran.success is not bool(ran.failed_checks), "every one of these checks blocks"
-    return {name.partition(" ")[2] for name in ran.failed_checks}
+    return {name.partition(" ")[2]: str(ran.checks[name].description) for name in ran.failed_checks}
 
 
 def test_a_sound_model_passes_every_check(hand: ByHand) -> None:
     hand.onnx(tiny_onnx(WEIGHTS))
-    assert failed(hand) == set()
+    assert failed(hand) == {}
 
 
 def test_weights_that_are_not_pytorchs_fail_parity(hand: ByHand) -> None:
     nudged = WEIGHTS.copy()
     nudged[:, 3] += np.float32(0.0003)
     hand.onnx(tiny_onnx(nudged), reference=log_probabilities(WEIGHTS))
-    assert failed(hand) == {"parity"}
+    said = failed(hand)
+    assert said.keys() == {"parity"}
+    assert "max_parity_difference is 0.001" in said["parity"]
+    assert "of 40 images" in said["parity"]
 
 
 def test_a_model_below_the_floor_fails_accuracy(hand: ByHand) -> None:
     hand.onnx(tiny_onnx(STRANGER), reference=log_probabilities(STRANGER))
-    assert failed(hand) == {"test_accuracy"}
+    found = np.mean(log_probabilities(STRANGER).argmax(1) == log_probabilities(WEIGHTS).argmax(1))
+    assert failed(hand) == {
+        "test_accuracy": f"The accuracy on 40 test images is {found:.4f}, below min_test_accuracy "
+        "0.5."
+    }
 
 
 @pytest.mark.parametrize(
@@ -65,7 +74,7 @@ def blurred(share: float) -> np.ndarray:
 def test_a_model_worse_than_the_live_one_fails(hand: ByHand) -> None:
     worse = blurred(0.6)
     hand.onnx(tiny_onnx(worse), reference=log_probabilities(worse))
-    assert failed(hand) == set(), "without a champion it is good enough"
+    assert failed(hand) == {}, "without a champion it is good enough"
     champion = hand.champion(WEIGHTS)
     ran = hand.graph.check("onnx_model")
     assert ran.failed_checks == {CHAMPION}
@@ -80,10 +89,28 @@ def test_a_model_worse_than_the_live_one_fails(hand: ByHand) -> None:
     assert ran.found(CHAMPION, "upper_bound") < 0
 
 
+def test_a_verdict_names_the_champion_and_the_gate_it_judged_by(hand: ByHand) -> None:
+    def verdict(check: str) -> Verdict:
+        key = hand.graph.key("onnx_model").to_user_string()
+        found = hand.graph.store.read_verdicts(key, model.version, [check])[check]
+        assert found is not None
+        return found
+
+    model = hand.onnx(tiny_onnx(WEIGHTS))
+    hand.graph.check("onnx_model")
+    assert (verdict("test_accuracy").limit, verdict("parity").limit) == (0.5, 1e-3)
+    assert verdict("structure").limit is None
+    compared = verdict("not_worse_than_champion")
+    assert (compared.limit, compared.against) == (0.05, "")
+    champion = hand.champion(STRANGER)
+    hand.graph.check("onnx_model")
+    assert verdict("not_worse_than_champion").against == champion.model.sha256
+
+
 def test_a_model_as_good_as_the_live_one_passes(hand: ByHand) -> None:
     hand.onnx(tiny_onnx(WEIGHTS))
     hand.champion(WEIGHTS)
-    assert failed(hand) == set()
+    assert failed(hand) == {}
 
 
 def test_the_live_model_itself_passes_as_the_champion(hand: ByHand) -> None:
@@ -116,4 +143,4 @@ def test_a_champion_that_cannot_be_asked_needs_a_decision(hand: ByHand) -> None:
 def test_a_model_better_than_the_live_one_passes(hand: ByHand) -> None:
     hand.onnx(tiny_onnx(WEIGHTS))
     hand.champion(STRANGER)
-    assert failed(hand) == set()
+    assert failed(hand) == {}

@@ -36,6 +36,21 @@ def test_flex_refusals(azure: AzureServer) -> None:
         apps.begin_create_or_update("flexbare", "flexbare-app", bare)
 
 
+def test_flex_tells_how_its_instances_are_replaced(azure: AzureServer) -> None:
+    config = azure.flex_app("flexup", "flexup-app").function_app_config.as_dict()
+    assert config["siteUpdateStrategy"] == {"type": "Recreate"}
+
+    def change(strategy: str) -> Any:
+        update = config | {"siteUpdateStrategy": {"type": strategy}}
+        body = {"properties": {"functionAppConfig": update}}
+        return azure.web.web_apps.update("flexup", "flexup-app", body)
+
+    site = change("rollingupdate").properties
+    assert site.function_app_config.site_update_strategy.type == "RollingUpdate"
+    with pytest.raises(azure.errors.HttpResponseError, match="'Canary' is not one of Recreate"):
+        change("Canary")
+
+
 def test_consumption_app_gets_a_plan_of_its_region(azure: AzureServer) -> None:
     azure.group("y1")
     config = {

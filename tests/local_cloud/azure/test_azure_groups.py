@@ -41,7 +41,7 @@ def test_deletion_is_polled_and_takes_everything(azure: AzureServer) -> None:
     azure.container("full", "fullaccount")
     path = f"/subscriptions/{azure.credentials.subscription_id}/resourcegroups/full"
     listed = [item.type for item in azure.resource.resources.list_by_resource_group("full")]
-    assert sorted(listed) == ["Microsoft.Storage/storageAccounts", "Microsoft.Web/serverfarms"]
+    assert sorted(listed) == ["Microsoft.Storage/storageAccounts", "Microsoft.Web/serverFarms"]
     reply = azure.arm("DELETE", path)
     assert (reply.status_code, reply.headers["Retry-After"], reply.content) == (202, "1", b"")
     location = reply.headers["Location"].removeprefix(azure.url)
@@ -59,7 +59,7 @@ def test_listing_by_filter(azure: AzureServer) -> None:
     azure.plan("filtered", "EP1")
     azure.container("filtered", "filteredaccount")
     found = azure.resource.resources.list_by_resource_group(
-        "filtered", filter="resourceType eq 'Microsoft.Web/serverFarms'"
+        "filtered", filter="resourceType eq 'Microsoft.Web/serverfarms'"
     )
     assert [item.name for item in found] == ["plan-filtered-EP1"]
     everything = azure.resource.resources.list(filter="resourceGroup eq 'Filtered'")

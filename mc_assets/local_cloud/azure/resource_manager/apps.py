@@ -39,6 +39,7 @@ from mc_assets.local_cloud.azure.resource_manager.arm import (
     tags_of,
     writable_group,
 )
+from mc_assets.local_cloud.azure.resource_manager.flex_config import checked_flex
 from mc_assets.local_cloud.azure.resource_manager.locations import display_name
 from mc_assets.local_cloud.azure.resource_manager.plans import SLOT_LIMITS, apps_on, new_plan
 from mc_assets.local_cloud.azure.sites import (
@@ -240,7 +241,7 @@ def _changes(site: Document | None, body: Document, plan: Document) -> Document:
         settings = before.get("settings", {})
     flex = given.get("functionAppConfig") or before.get("functionAppConfig")
     if plan["sku"]["tier"] == FLEX:
-        _check_flex(flex)
+        flex = checked_flex(flex)
     check_settings(settings, plan["sku"]["tier"])
     kept = {name: value for name, value in given.items() if name not in READ_ONLY}
     return {
@@ -322,18 +323,6 @@ def _check_capacity(store: DocumentStore, plan: Document, identity: str) -> None
             "a plan of this tier hosts one app."
         )
         raise ArmError(409, "Conflict", message)
-
-
-def _check_flex(config: Document | None) -> None:
-    """A Flex app says where its packages go and what runs them, or it is refused."""
-    storage = ((config or {}).get("deployment") or {}).get("storage") or {}
-    runtime = (config or {}).get("runtime") or {}
-    if not storage.get("value") or storage.get("type", "").lower() != "blobcontainer":
-        message = "Site.FunctionAppConfig.Deployment.Storage must name a blob container."
-        raise ArmError(400, "BadRequest", message)
-    if runtime.get("name") != "python" or not runtime.get("version"):
-        message = "Site.FunctionAppConfig.Runtime must be python with a version."
-        raise ArmError(400, "BadRequest", message)
 
 
 def _refuse_client_certificates(given: Document) -> None:

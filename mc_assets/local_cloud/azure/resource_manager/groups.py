@@ -27,6 +27,9 @@ from mc_assets.local_cloud.azure.resource_manager.storage import delete_account
 from mc_assets.local_cloud.store import Document
 
 RESOURCE_KINDS = (ACCOUNTS, PLANS, SITES)
+# Lists of resources spell a plan's type otherwise than the plan itself does; clients that compare
+# letter by letter miss it (azure-cli issue 23938).
+OWN_SPELLING, LISTED_SPELLING = "Microsoft.Web/serverfarms", "Microsoft.Web/serverFarms"
 GROUP_NAME = re.compile(r"[\w().-]{0,89}[\w()-]")
 FILTER = re.compile(
     r"(resourceGroup|resourceType|tagName|tagValue|name|location) eq '([^']*)'", re.IGNORECASE
@@ -141,7 +144,8 @@ def _check_update(existing: Document | None, location: str) -> None:
 
 def _summary(item: Document) -> Document:
     names = ("id", "name", "type", "kind", "location", "tags", "sku", "identity")
-    return {name: item[name] for name in names if name in item}
+    respelt = {name: item[name].replace(OWN_SPELLING, LISTED_SPELLING) for name in ("id", "type")}
+    return {name: item[name] for name in names if name in item} | respelt
 
 
 def _group_of(item: Document) -> str:
