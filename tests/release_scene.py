@@ -165,6 +165,16 @@ class Scene:
     def live(self) -> LiveEndpoint:
         return self.graph.record("live_endpoint")
 
+    def live_after(self, *seeds: int) -> list[LiveEndpoint]:
+        """What was live after each of these versions was released."""
+        found = []
+        for seed in seeds:
+            self.package(seed)
+            ran = self.release()
+            assert ran.success, ran.messages[-10:]
+            found.append(self.live)
+        return found
+
     @property
     def serving(self) -> str | None:
         return serving(self.live.url)

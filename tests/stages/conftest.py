@@ -1,12 +1,16 @@
 """What the tests of the stages share."""
 
 import hashlib
+from collections.abc import Iterator
+from pathlib import Path
 
+import dagster as dg
 import pytest
 from by_hand import ByHand, folder_of
 
 from graph_runs import Graph
 from mc_assets.local_cloud.settings import LocalSettings
+from release_scene import Scene
 
 # Every floor is a half, so that a test decides by its artifact alone on which side it falls.
 GATES = {
@@ -38,3 +42,14 @@ def hand(seed: Graph, name: str) -> ByHand:
     hand = ByHand(Graph.quick(name, gates=GATES))
     hand.dataset(seed.record("dataset"))
     return hand
+
+
+@pytest.fixture(params=["flex_consumption", "premium"])
+def plan(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def scene(local_clouds: LocalSettings, name: str, plan: str, tmp_path: Path) -> Iterator[Scene]:
+    with Scene.set(name, tmp_path, plan, dg.DagsterInstance.ephemeral()).taken_down() as scene:
+        yield scene
