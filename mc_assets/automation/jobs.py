@@ -7,6 +7,7 @@ import dagster as dg
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore, places_of
 from mc_assets.resources.azure_group import ResourceGroup
+from mc_assets.resources.release_pool import in_turn
 from mc_assets.resources.releases import Releases
 from mc_assets.resources.training import SageMakerTraining
 from mc_assets.resources.training_jobs import TrainingJobs
@@ -58,6 +59,7 @@ def build_teardown_job(model: ModelSettings, prefix: str) -> dg.JobDefinition:
         "something in it, all that is the model's.",
     )
     @retried
+    @in_turn(model.release_pool)
     def delete_azure_resources(context: dg.OpExecutionContext, releases: Releases) -> list[str]:
         hosting = model.hosting_in(releases.azure.target.connection.subscription_id)
         removed = ResourceGroup(releases.azure, hosting).delete_all(context.log.info)

@@ -6,6 +6,7 @@ from mc_assets.artifacts import Endpoint, LiveEndpoint, ReleaseHistory
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.endpoint_client import serving
+from mc_assets.resources.release_pool import in_turn
 from mc_assets.resources.releases import Releases
 from mc_assets.retrying import retried
 from mc_assets.stages.restoring import Ledger, restore
@@ -33,6 +34,7 @@ def build_rollback_job(model: ModelSettings, prefix: str) -> dg.JobDefinition:
         description="Have a version that was live before serve users again.",
     )
     @retried
+    @in_turn(model.release_pool)
     def roll_back(
         context: dg.OpExecutionContext,
         config: RollbackRun,

@@ -9,6 +9,7 @@ from mc_assets.code_version import code_version
 from mc_assets.gates import judged, require_passed
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.release_pool import in_turn
 from mc_assets.resources.releases import Candidate, Release, Releases
 from mc_assets.retrying import retried
 from mc_assets.stages import endpoint_checks
@@ -53,6 +54,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         pool=model.release_pool,
     )
     @retried
+    @in_turn(model.release_pool)
     def staged_endpoint(
         context: dg.AssetExecutionContext,
         config: ReleaseRun,

@@ -18,6 +18,7 @@ from mc_assets.artifacts import FunctionPackage
 from mc_assets.evaluation import compare_paired, standing
 from mc_assets.local_cloud.settings import LocalSettings
 from mc_assets.resources.endpoint_client import serving
+from mc_assets.resources.release_pool import ALONE
 from release_scene import IMAGES, WEIGHTS, Scene
 from tiny_onnx import expected_digits, tiny_onnx
 
@@ -27,7 +28,11 @@ PATIENCE = 900
 MARGIN = {"champion_margin": 0.1}
 # What a run that lost to a later one says; any other way to fail would be a release lost.
 GAVE_WAY = ("is older than the newest", "displaced by a later release")
-ENDED = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+ENDED = {
+    dg.DagsterEventType.STEP_OUTPUT,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+}
 
 
 @pytest.fixture
@@ -55,15 +60,15 @@ def turns(history: dg.DagsterInstance, model: str) -> list[Turn]:
     for run in history.get_runs():
         for asset in ("staged_endpoint", "live_endpoint"):
             step = f"{model}__{asset}"
-            events = [
-                (event.get_dagster_event().event_type, event.timestamp)
-                for event in history.all_logs(run.run_id)
-                if event.is_dagster_event and event.step_key == step
-            ]
-            began = [at for kind, at in events if kind == dg.DagsterEventType.STEP_START]
-            ended = [at for kind, at in events if kind in ENDED]
+            events = [event for event in history.all_logs(run.run_id) if event.step_key == step]
+            began = [each.timestamp for each in events if each.user_message.startswith(ALONE)]
+            ended = [each.timestamp for each in events if _kind(each) in ENDED]
             found += [Turn(step, *pair) for pair in zip(began, ended, strict=True)]
     return sorted(found, key=lambda turn: turn.began)
+
+
+def _kind(event: dg.EventLogEntry) -> dg.DagsterEventType | None:
+    return event.dagster_event.event_type if event.dagster_event else None
 
 
 def refusals(history: dg.DagsterInstance) -> dict[str, str]:

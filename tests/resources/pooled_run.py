@@ -8,13 +8,15 @@ from pathlib import Path
 import dagster as dg
 
 from mc_assets.definitions import build_resources
+from mc_assets.resources.release_pool import in_turn
 
 FOLDER = Path(os.environ["DAGSTER_HOME"])
 NAME = sys.argv[1]
 
 
 @dg.op(pool="model_release", required_resource_keys={"releases"})
-def release() -> None:
+@in_turn("model_release")
+def release(context: dg.OpExecutionContext) -> None:
     with (FOLDER / "worked").open("a") as order:
         order.write(f"{NAME} begins\n")
     while not (FOLDER / f"end-{NAME}").exists():

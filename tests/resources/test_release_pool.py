@@ -1,5 +1,6 @@
 """The release pool with real processes on one history: one at a time, and the dead block nobody."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -71,6 +72,17 @@ def eventually(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_step_that_was_let_into_the_pool_beside_another_waits(runs: Runs) -> None:
+    with (runs.home / "model_release.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        runs.start("one")
+        eventually(lambda: runs.said("one", "STEP_START"))
+        time.sleep(1)
+        assert runs.worked == []
+    eventually(lambda: runs.worked == ["one begins"])
+    assert runs.end("one") == 0
 
 
 @pytest.mark.parametrize(
