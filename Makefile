@@ -1,6 +1,7 @@
 # Two commands are all a stranger needs: `make run` and `make test`.
 # The first of these that really is 3.11 or 3.12: version managers put commands on PATH that are not.
-SUITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'
+# Before 3.11.4, which Debian 12 has not, tarfile has no filter for what an archive may do.
+SUITS := -c 'import sys; sys.exit(not (3, 11, 4) <= sys.version_info[:3] < (3, 13))'
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p $(SUITS) 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
@@ -38,7 +39,7 @@ clean: ## stop the local clouds; delete what they keep, the history and the envi
 $(READY): pyproject.toml constraints.txt
 	@echo "Making the environment (.venv); the first time this downloads some gigabytes."
 	@[ -n "$(PYTHON)" ] && $(PYTHON) $(SUITS) || \
-	    { echo "Python 3.11 or 3.12 is needed: install one, or name it: make PYTHON=..."; exit 1; }
+	    { echo "Python 3.11.4 or later, or 3.12, is needed: install one, or name it: make PYTHON=..."; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[local,dev]'
