@@ -66,6 +66,10 @@ class Served:
     def log(self) -> str:
         return self.log_file.read_text() if self.log_file.exists() else ""
 
+    def wait_for_line(self, words: str) -> None:
+        """What a worker writes reaches the log beside its answers, and sometimes after them."""
+        eventually(lambda: words in self.log(), f"{words!r} in the log")
+
     def close(self) -> None:
         self.session.close()
         self.do(self.host.close())

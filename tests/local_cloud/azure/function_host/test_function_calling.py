@@ -309,7 +309,7 @@ def test_the_index_tells_what_was_found(app: Served) -> None:
     assert json.dumps(functions["as_json"].bindings)
     assert not functions["ticks"].is_http
     assert app.call("/api/ticks").status_code == 404
-    assert "The 'ticks' function is listed but never called" in app.log()
+    app.wait_for_line("The 'ticks' function is listed but never called")
 
 
 @pytest.mark.parametrize("kind", ["Asgi", "Wsgi"])

@@ -125,7 +125,7 @@ def test_a_function_that_cannot_be_loaded_fails_alone(
         answer = served.call("/api/bad")
         assert (answer.status_code, answer.content) == (500, b"")
         eventually(lambda n=times: served.log().count(reason) == n, f"{reason} {times} times")
-    assert "Executed 'Functions.bad' (Failed)" in served.log()
+    served.wait_for_line("Executed 'Functions.bad' (Failed)")
 
 
 def write(root: Path, files: dict[str, str]) -> None:

@@ -166,7 +166,7 @@ def test_as_many_requests_as_host_json_allows(served: Served, write_app: WriteAp
         gate.touch()
         assert sorted(each.result().status_code for each in sent) == [200, 200, 200, 429]
     assert hold("e").text == "e"
-    assert "limit of 3 outstanding requests" in served.log()
+    served.wait_for_line("limit of 3 outstanding requests")
 
 
 def test_bodies_over_the_limit(app: Served) -> None:

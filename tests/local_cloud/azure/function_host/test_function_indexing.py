@@ -100,7 +100,7 @@ def test_an_app_that_cannot_be_indexed_has_no_functions(
     assert index.error is not None
     assert reason in index.error
     assert served.host.index == index
-    assert reason in served.log()
+    served.wait_for_line(reason)
     assert served.call("/api/f").status_code == 404
     status = served.call("/admin/host/status", headers={"x-functions-key": "master-key"}).json()
     assert (status["state"], status["errors"]) == ("Running", [index.error])
@@ -130,7 +130,7 @@ def test_a_host_that_cannot_start_answers_503(
 def test_a_folder_without_an_entry_script_has_no_functions(served: Served, tmp_path: Path) -> None:
     index = served.activate(tmp_path)
     assert (index.functions, index.error) == ((), None)
-    assert "no function in a function_app.py or a folder" in served.log()
+    served.wait_for_line("no function in a function_app.py or a folder")
 
 
 def test_an_import_that_hangs_is_given_up(
@@ -197,4 +197,4 @@ def test_a_function_whose_route_is_taken_is_in_error_and_the_others_go_on(
     """)
     assert served.activate(root).error is None
     assert served.call("/api/x").text == "one"
-    assert "The 'two' function is in error: The route specified conflicts" in served.log()
+    served.wait_for_line("The 'two' function is in error: The route specified conflicts")
