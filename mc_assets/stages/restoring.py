@@ -65,12 +65,15 @@ class Ledger:
         others = [past for past in self.history.releases if past.number != live.number]
         releases = sorted([*others, live], key=lambda past: past.number)
         self._judge(live, live.run_id)
-        self.store.write_record(self._history, ReleaseHistory(releases=tuple(releases)))
+        # First, since the history counts it in by itself: a run killed between the two leaves no
+        # release behind that never was.
         self.store.write_latest(self.key, live)
+        self.store.write_record(self._history, ReleaseHistory(releases=tuple(releases)))
 
     def bring_back(self, restored: LiveEndpoint) -> None:
         """Have a version of the history be the one that is live."""
         self._judge(restored, restored.run_id)
+        self.store.write_record(self._history, self.history)
         self.store.write_latest(self.key, restored)
 
     def way_back(self, record: LiveEndpoint) -> WayBack:
