@@ -1,11 +1,16 @@
 """What the fault suite shares: how often, and the counts it prints at the end."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import dagster as dg
 import pytest
 from repetitions import REPETITIONS
 
 from summary import tell
+
+REPOSITORY = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +24,13 @@ def times(request: pytest.FixtureRequest) -> Callable[[str], int]:
 def count(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Says a line of numbers in the terminal's summary."""
     return lambda line: tell(request.config, "faults", line)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """One history on disk, with the repository's own settings."""
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(REPOSITORY / ".dagster" / "dagster.yaml", home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mc_assets.artifacts import FunctionPackage, LiveEndpoint
+from mc_assets.artifacts import FunctionPackage
 from mc_assets.local_cloud.settings import LocalSettings
 from mc_assets.stages.restoring import Ledger
 from release_scene import Scene
@@ -33,16 +32,6 @@ def plan(request: pytest.FixtureRequest, times: Callable[[str], int]) -> str:
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """One history on disk, with the repository's own settings."""
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(REPOSITORY / ".dagster" / "dagster.yaml", home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance
-
-
-@pytest.fixture
 def scene(
     local_clouds: LocalSettings,
     history: dg.DagsterInstance,
@@ -53,13 +42,6 @@ def scene(
     name = "b" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]
     with Scene.set(name, tmp_path, plan, history).taken_down() as scene:
         yield scene
-
-
-def released(scene: Scene, seed: int) -> LiveEndpoint:
-    scene.package(seed)
-    ran = scene.release()
-    assert ran.success, ran.messages[-10:]
-    return scene.live
 
 
 def broken_off(scene: Scene, *signals: signal.Signals) -> tuple[FunctionPackage, int]:
@@ -106,7 +88,7 @@ def last_status(scene: Scene) -> dg.DagsterRunStatus:
 def test_an_interrupted_release_takes_itself_back_and_can_be_made_again(
     scene: Scene, count: Callable[[str], None]
 ) -> None:
-    one = released(scene, 1)
+    [one] = scene.live_after(1)
     answer = scene.answer().content
     package, code = broken_off(scene, signal.SIGINT, signal.SIGINT)
     assert code != 0
@@ -122,7 +104,7 @@ def test_an_interrupted_release_takes_itself_back_and_can_be_made_again(
 def test_after_a_release_that_was_killed_a_rollback_leads_to_what_is_written_down(
     scene: Scene, count: Callable[[str], None]
 ) -> None:
-    older, one = released(scene, 1), released(scene, 2)
+    older, one = scene.live_after(1, 2)
     package, code = broken_off(scene, signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert (scene.serving, scene.live.version) == (package.content_version, one.version)
@@ -142,7 +124,7 @@ def test_after_a_release_that_was_killed_a_rollback_leads_to_what_is_written_dow
 
 
 def test_after_a_release_that_was_killed_the_next_run_bakes_it(scene: Scene) -> None:
-    one = released(scene, 1)
+    [one] = scene.live_after(1)
     package, _ = broken_off(scene, signal.SIGKILL)
     again = scene.release()
     assert again.success, again.messages[-10:]

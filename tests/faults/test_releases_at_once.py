@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -38,16 +37,6 @@ ENDED = {
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.STEP_UP_FOR_RETRY,
 }
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """One history on disk, with the repository's own settings."""
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(REPOSITORY / ".dagster" / "dagster.yaml", home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance
 
 
 @dataclass(frozen=True)
