@@ -8,6 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mc_assets.evaluation import normalise
+from mc_assets.onnx_session import (
+    PIXELS,
+    FloatArray,
+    OnnxInvalid,
+    external_problems,
+    first_line,
+    infer,
+    normalisation,
+    open_session,
+    parse,
+    pixel_feed,
+    run,
+    run_on_pixels,
+    takes_pixels,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -15,21 +30,22 @@ if TYPE_CHECKING:
 
 # The newest operator set the function's runtime is held to; a newer one is refused before it fails.
 MAX_OPSET = 22
-# Twice a generous model of this size; a plan's package limit is far above it.
-MAX_BYTES = 64 * 1024 * 1024
+__all__ = [
+    "OnnxFacts",
+    "OnnxInvalid",
+    "Parity",
+    "TensorFacts",
+    "check_signature",
+    "check_structure",
+    "compare",
+    "run",
+    "run_on_pixels",
+]
+
 TRIED_BATCHES = (1, 2, 33)
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
-
-FloatArray = NDArray[np.float32]
-
-
-class OnnxInvalid(ValueError):  # noqa: N818 - what it says of the model
-    """The model may not serve; `problems` holds every reason, and the text lists them."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("The ONNX model may not serve: " + "; ".join(problems) + ".")
+_RUNTIME_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,10 @@ class Parity:
 
 EXPECTED_INPUT = TensorFacts("input_0", "float32", (None, 1, 28, 28))
 EXPECTED_OUTPUT = TensorFacts("output_0", "float32", (None, 10))
+EXPECTED_PIXELS = TensorFacts(PIXELS, "uint8", (None, 1, 28, 28))
+# How far the same image's two answers may be apart, as `compare` has it. The normalisation folded
+# into the first layer was measured to change a log-probability by up to 8e-6.
+MAX_INPUT_DIFFERENCE = 1e-3
 
 
 def check_structure(model: bytes, max_opset: int = MAX_OPSET) -> OnnxFacts:
@@ -77,7 +97,7 @@ def check_structure(model: bytes, max_opset: int = MAX_OPSET) -> OnnxFacts:
     Raises:
         OnnxInvalid: anything else, every problem found.
     """
-    proto = _parse(model)
+    proto = parse(model)
     problems = list(_structure_problems(proto, max_opset))
     # The checker trusts what the lines above refuse, so it is asked only about the rest.
     problems = problems or list(_checker_problems(proto))
@@ -86,61 +106,25 @@ def check_structure(model: bytes, max_opset: int = MAX_OPSET) -> OnnxFacts:
     return _facts(proto, len(model))
 
 
-def check_signature(
-    model: bytes,
-    expected_input: TensorFacts = EXPECTED_INPUT,
-    expected_output: TensorFacts = EXPECTED_OUTPUT,
-    batches: tuple[int, ...] = TRIED_BATCHES,
-) -> None:
-    """One input and one output of the expected names, types and shapes, for every batch size.
+def check_signature(model: bytes) -> None:
+    """`input_0` and perhaps `pixels` in, `output_0` out, of the expected types, for any batch size.
 
-    A free batch dimension in the file proves nothing, so each size is really run.
+    A free batch dimension in the file proves nothing, so each size is really run, and the same
+    images have to get the same answers through both inputs.
 
     Raises:
         OnnxInvalid: every difference found.
     """
-    session = _session(model)
+    session = open_session(model)
+    optional = session.get_overridable_initializers()
     problems = [
-        *_signature_problems("input", session.get_inputs(), expected_input),
-        *_signature_problems("output", session.get_outputs(), expected_output),
+        *_signature_problems("input", session.get_inputs(), EXPECTED_INPUT),
+        *_signature_problems("output", session.get_outputs(), EXPECTED_OUTPUT),
+        *(_signature_problems("optional input", optional, EXPECTED_PIXELS) if optional else ()),
     ]
-    problems = problems or list(_batch_problems(session, expected_input, expected_output, batches))
+    problems = problems or [each for size in TRIED_BATCHES for each in _tried(session, size)]
     if problems:
         raise OnnxInvalid(problems)
-
-
-def run(model: bytes, images: FloatArray, batch: int = 500, threads: int = 1) -> FloatArray:
-    """The model's first output for all images, computed `batch` images at a time.
-
-    Args:
-        model: a model that has passed both checks.
-        images: float32 [N, 1, 28, 28], normalised.
-        batch: images in one call of the runtime, at least 1.
-        threads: the runtime's; 1 gives the same bits on every machine of a kind.
-
-    Raises:
-        OnnxInvalid: the runtime refuses the model or fails on these images.
-    """
-    session = _session(model, threads)
-    starts = range(0, len(images), batch)
-    return np.concatenate([_infer(session, images[at : at + batch]) for at in starts])
-
-
-def run_on_pixels(model: bytes, images: NDArray[np.uint8], threads: int = 1) -> FloatArray:
-    """The model's first output for grey images uint8 [N, 28, 28].
-
-    They are normalised as the model's own metadata (`input_mean`, `input_std`) says.
-
-    Raises:
-        OnnxInvalid: the metadata lacks them, or as `run` does.
-    """
-    metadata = {entry.key: entry.value for entry in _parse(model).metadata_props}
-    try:
-        mean, std = float(metadata["input_mean"]), float(metadata["input_std"])
-    except (KeyError, ValueError) as error:
-        problem = f"its metadata does not say how images are normalised ({error})"
-        raise OnnxInvalid([problem]) from error
-    return run(model, normalise(images, mean, std), threads=threads)
 
 
 def compare(reference: FloatArray, outputs: FloatArray) -> Parity:
@@ -166,24 +150,6 @@ def compare(reference: FloatArray, outputs: FloatArray) -> Parity:
     )
 
 
-def _parse(model: bytes) -> "onnx.ModelProto":
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    if not model:
-        raise OnnxInvalid(["the file is empty"])
-    if len(model) > MAX_BYTES:
-        raise OnnxInvalid([f"it has {len(model):,} bytes, more than the {MAX_BYTES:,} it may have"])
-    proto = onnx.ModelProto()
-    try:
-        proto.ParseFromString(model)
-    except DecodeError as error:
-        raise OnnxInvalid(["the bytes are no ONNX model, or a truncated one"]) from error
-    if not proto.graph.node:
-        raise OnnxInvalid(["the bytes hold no graph: no ONNX model, or a truncated one"])
-    return proto
-
-
 def _structure_problems(proto: "onnx.ModelProto", max_opset: int) -> Iterator[str]:
     opsets = {imported.domain: imported.version for imported in proto.opset_import}
     for domain in sorted(set(opsets) - set(_STANDARD_DOMAINS)):
@@ -197,13 +163,7 @@ def _structure_problems(proto: "onnx.ModelProto", max_opset: int) -> Iterator[st
         yield "it has sparse weights"
     for node in proto.graph.node:
         yield from _node_problems(node)
-    yield from _external_problems(proto)
-
-
-def _external_problems(proto: "onnx.ModelProto") -> Iterator[str]:
-    for tensor in _tensors(proto):
-        if tensor.data_location == tensor.EXTERNAL or tensor.external_data:
-            yield f"the tensor {tensor.name!r} is external data; export with external_data=False"
+    yield from external_problems(proto)
 
 
 def _node_problems(node: "onnx.NodeProto") -> Iterator[str]:
@@ -214,15 +174,6 @@ def _node_problems(node: "onnx.NodeProto") -> Iterator[str]:
             yield f"the operator {node.op_type} carries a graph of its own"
 
 
-def _tensors(proto: "onnx.ModelProto") -> Iterator["onnx.TensorProto"]:
-    yield from proto.graph.initializer
-    for node in proto.graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-
-
 def _checker_problems(proto: "onnx.ModelProto") -> Iterator[str]:
     import onnx
     from onnx import checker, shape_inference
@@ -230,7 +181,7 @@ def _checker_problems(proto: "onnx.ModelProto") -> Iterator[str]:
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
-        yield f"ONNX's checker refuses it: {_first_line(error)}"
+        yield f"ONNX's checker refuses it: {first_line(error)}"
 
 
 def _facts(proto: "onnx.ModelProto", size: int) -> OnnxFacts:
@@ -259,23 +210,6 @@ def _tensor_facts(value: "onnx.ValueInfoProto") -> TensorFacts:
     return TensorFacts(value.name, "float32" if dtype == "float" else dtype, shape)
 
 
-def _session(model: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
-    import onnxruntime
-
-    # A session made from bytes still reads external data that lies in the working directory.
-    if problems := list(_external_problems(_parse(model))):
-        raise OnnxInvalid(problems)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # its errors come as exceptions; the log would repeat them
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a class per status, with no common base
-        raise OnnxInvalid([f"onnxruntime refuses it: {_first_line(error)}"]) from error
-
-
 def _signature_problems(kind: str, found: Sequence[Any], expected: TensorFacts) -> Iterator[str]:
     if len(found) != 1:
         names = ", ".join(value.name for value in found) or "none"
@@ -284,40 +218,55 @@ def _signature_problems(kind: str, found: Sequence[Any], expected: TensorFacts) 
     value = found[0]
     if value.name != expected.name:
         yield f"its {kind} is named {value.name!r}, expected {expected.name!r}"
-    if value.type != "tensor(float)":
+    if value.type != _RUNTIME_TYPES[expected.dtype]:
         yield f"its {kind} is of type {value.type}, expected {expected.dtype}"
     shape = tuple(axis if isinstance(axis, int) else None for axis in value.shape)
     if shape != expected.shape:
         yield f"its {kind} has the shape {_written(shape)}, expected {_written(expected.shape)}"
 
 
-def _batch_problems(
-    session: "onnxruntime.InferenceSession",
-    expected_input: TensorFacts,
-    expected_output: TensorFacts,
-    batches: tuple[int, ...],
-) -> Iterator[str]:
+def _tried(session: "onnxruntime.InferenceSession", batch: int) -> Iterator[str]:
     generator = np.random.default_rng(0)
-    for batch in batches:
-        images = generator.standard_normal((batch, *_fixed(expected_input))).astype(np.float32)
-        try:
-            output = _infer(session, images)
-        except OnnxInvalid as error:
-            yield f"with a batch of {batch}, {'; '.join(error.problems)}"
-            continue
-        wanted = (batch, *_fixed(expected_output))
-        if output.shape != wanted:
-            answer = f"{_written(output.shape)}, not {_written(wanted)}"
-            yield f"with a batch of {batch} it answers {answer}"
-        elif not np.isfinite(output).all():
-            yield f"with a batch of {batch} it answers numbers that are not finite"
-
-
-def _infer(session: "onnxruntime.InferenceSession", images: FloatArray) -> FloatArray:
+    images = generator.standard_normal((batch, 1, 28, 28)).astype(np.float32)
     try:
-        return np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])
-    except Exception as error:  # as in _session
-        raise OnnxInvalid([f"onnxruntime fails: {_first_line(error)}"]) from error
+        yield from _answer_problems(infer(session, {EXPECTED_INPUT.name: images}), batch, "")
+        if takes_pixels(session):
+            grey = generator.integers(0, 256, (batch, 28, 28), np.uint8)
+            yield from _pixel_problems(session, grey)
+    except OnnxInvalid as error:
+        yield f"with a batch of {batch}, {'; '.join(error.problems)}"
+
+
+def _pixel_problems(
+    session: "onnxruntime.InferenceSession", grey: NDArray[np.uint8]
+) -> Iterator[str]:
+    batch, pixels = len(grey), grey[:, np.newaxis]
+    alone = infer(session, pixel_feed(session, pixels))
+    if problems := list(_answer_problems(alone, batch, " of pixels")):
+        yield from problems
+        return
+    floats = {EXPECTED_INPUT.name: normalise(grey, *normalisation(session))}
+    # Backwards, so that rows in the wrong order are another image's.
+    both = infer(session, {**floats, PIXELS: pixels[::-1]})
+    if problems := list(_answer_problems(both, 2 * batch, " through both inputs")):
+        yield from problems
+        return
+    for way, answers in {"alone": alone, "beside others": both[batch:][::-1]}.items():
+        apart = compare(both[:batch], answers).max_rel
+        if apart > MAX_INPUT_DIFFERENCE:
+            yield (
+                f"with a batch of {batch} the pixels {way} get answers that are {apart:.2g} apart "
+                "from those of the same images, normalised"
+            )
+
+
+def _answer_problems(answers: FloatArray, batch: int, kind: str) -> Iterator[str]:
+    wanted = (batch, *_fixed(EXPECTED_OUTPUT))
+    if answers.shape != wanted:
+        found = f"{_written(answers.shape)}, not {_written(wanted)}"
+        yield f"with a batch of {batch}{kind} it answers {found}"
+    elif not np.isfinite(answers).all():
+        yield f"with a batch of {batch}{kind} it answers numbers that are not finite"
 
 
 def _fixed(tensor: TensorFacts) -> tuple[int, ...]:
@@ -326,7 +275,3 @@ def _fixed(tensor: TensorFacts) -> tuple[int, ...]:
 
 def _written(shape: tuple[int | None, ...]) -> str:
     return "[" + ", ".join("N" if axis is None else str(axis) for axis in shape) + "]"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -18,7 +18,7 @@ from mc_assets.onnx_validation import (
     run,
     run_on_pixels,
 )
-from tiny_onnx import expected_digits, tiny_images, tiny_onnx, tiny_weights
+from tiny_onnx import NO_PIXELS, expected_digits, tiny_images, tiny_onnx, tiny_weights
 
 Change = Callable[[onnx.ModelProto], object]
 
@@ -179,6 +179,49 @@ def test_a_batch_that_is_only_said_to_be_free_is_found_out() -> None:
     assert caught.value.problems == ("with a batch of 33 it answers [2, 10], not [33, 10]",)
 
 
+def test_a_model_may_take_pixels_beside_its_input() -> None:
+    model = tiny_onnx(pixels=NO_PIXELS)
+    assert [value.name for value in check_structure(model).inputs] == ["input_0"]
+    check_signature(model)
+
+
+def spoil_scale(proto: onnx.ModelProto) -> None:
+    scale = next(tensor for tensor in proto.graph.initializer if tensor.name == "scale")
+    scale.CopyFrom(numpy_helper.from_array(np.array(1 / 255, np.float32), "scale"))
+
+
+def swap_rows(proto: onnx.ModelProto) -> None:
+    concat = next(node for node in proto.graph.node if node.op_type == "Concat")
+    concat.input[:] = reversed(concat.input)
+
+
+def with_pixels(change: Change) -> bytes:
+    proto = onnx.load_from_string(tiny_onnx(pixels=NO_PIXELS))
+    change(proto)
+    return proto.SerializeToString()
+
+
+def let_weights_be_replaced(proto: onnx.ModelProto) -> None:
+    proto.graph.input.append(helper.make_tensor_value_info("weights", TensorProto.FLOAT, [784, 10]))
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (tiny_onnx(pixels=NO_PIXELS.astype(np.int8)), r"type tensor\(int8\), expected uint8"),
+        (tiny_onnx(pixels=NO_PIXELS[:, :, :27]), "27"),
+        (tiny_onnx(pixels=np.zeros((1, 1, 28, 28), np.uint8)), r"\[2, 10\], not \[1, 10\]"),
+        (tiny_onnx(pixels=NO_PIXELS, metadata={}), "how images are normalised"),
+        (with_pixels(spoil_scale), "with a batch of 33 the pixels alone get answers that are"),
+        (with_pixels(swap_rows), "with a batch of 2 the pixels alone get answers"),
+        (changed(let_weights_be_replaced), "optional input is named 'weights', expected 'pixels'"),
+    ],
+)
+def test_pixels_that_mean_something_else_are_refused(model: bytes, reason: str) -> None:
+    with pytest.raises(OnnxInvalid, match=reason):
+        check_signature(model)
+
+
 @pytest.mark.parametrize("batch", [1, 7, 64, 500])
 def test_run_gives_the_same_answers_in_any_batch(batch: int) -> None:
     weights, images = tiny_weights(), tiny_images(65)
@@ -198,6 +241,13 @@ def test_pixels_are_normalised_as_the_model_says() -> None:
     assert not np.allclose(outputs, other)
     with pytest.raises(OnnxInvalid, match="input_mean"):
         run_on_pixels(tiny_onnx(weights, metadata={}), images)
+
+
+def test_pixels_are_given_as_they_are_to_a_model_that_takes_them() -> None:
+    weights, images = tiny_weights(), tiny_images(130)
+    outputs = run_on_pixels(tiny_onnx(weights, pixels=NO_PIXELS, metadata={}), images)
+    assert outputs.shape == (130, 10)
+    assert compare(run_on_pixels(tiny_onnx(weights), images), outputs).max_abs < 1e-4
 
 
 def test_parity_finds_a_perturbed_model() -> None:
