@@ -27,13 +27,21 @@ from tiny_onnx import expected_digits, tiny_images, tiny_onnx, tiny_weights
 
 SOURCE = Path(__file__).parents[1] / "function_app"
 NAMES = (
+    "bad_input.py",
     "classifier.py",
     "function_app.py",
     "host.json",
+    "images.py",
+    "inflating.py",
+    "json_body.py",
     "manifest.json",
     "model/model.onnx",
+    "npy_body.py",
+    "openapi.json",
     "payload.py",
+    "picture.py",
     "requirements.txt",
+    "well_formed_json.py",
 )
 BUDGET = 10_000_000
 

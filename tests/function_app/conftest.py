@@ -15,10 +15,10 @@ import azure.functions as func  # noqa: TID253 - what these tests speak
 import pytest
 
 from mc_assets.packaging import build_package
-from tiny_onnx import tiny_onnx  # pyright: ignore[reportMissingImports] - pytest's path has tests/
+from tiny_onnx import NO_PIXELS, tiny_onnx  # pyright: ignore[reportMissingImports] - pytest's path has tests/
 
 SOURCE = Path(__file__).parents[2] / "function_app"
-MODULES = ("function_app", "classifier", "payload")
+MODULES = tuple(path.stem for path in SOURCE.glob("*.py"))
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     return _load(_unpack(tiny_onnx(), tmp_path_factory.mktemp("function_app")))
 
 
+@pytest.fixture(scope="session")
+def pixel_app(tmp_path_factory: pytest.TempPathFactory) -> App:
+    """The same app around a model that takes raw grey levels."""
+    return _load(_unpack(tiny_onnx(pixels=NO_PIXELS), tmp_path_factory.mktemp("function_app")))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An unpacked package of one's own, to damage."""
@@ -108,6 +114,8 @@ def modules() -> SimpleNamespace:
     """Those of the function's modules that need no package around them."""
     sys.path.insert(0, str(SOURCE))
     try:
-        return SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES[1:]})
+        return SimpleNamespace(
+            **{name: importlib.import_module(name) for name in MODULES if name != "function_app"}
+        )
     finally:
         sys.path.remove(str(SOURCE))

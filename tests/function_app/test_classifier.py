@@ -8,6 +8,9 @@ import pytest
 from onnx import TensorProto  # noqa: TID253 - the models are made here
 
 from tiny_onnx import (  # pyright: ignore[reportMissingImports] - pytest's path has tests/
+    MEAN,
+    NO_PIXELS,
+    STD,
     expected_digits,
     normalised,
     tiny_images,
@@ -21,12 +24,31 @@ def classifier(modules: SimpleNamespace):
     return modules.classifier
 
 
-@pytest.mark.parametrize("count", [1, 2, 33, 255, 256, 257, 600])
-def test_digits_are_those_of_the_arithmetic_whatever_the_batch(classifier, count):
-    images = tiny_images(count)
-    scores = classifier.Classifier(tiny_onnx()).scores(normalised(images))
-    assert scores.shape == (count, 10)
-    assert scores.argmax(axis=1).tolist() == expected_digits(images, tiny_weights())
+@pytest.mark.parametrize("pixels", [None, NO_PIXELS], ids=["floats", "pixels"])
+@pytest.mark.parametrize("count", [1, 2, 33, 63, 64, 65, 600])
+def test_digits_are_those_of_the_arithmetic_whatever_the_batch(classifier, count, pixels):
+    images, asked = tiny_images(count), classifier.Classifier(tiny_onnx(pixels=pixels))
+    for given in (normalised(images), images[:, None]):
+        scores = asked.scores(given)
+        assert scores.shape == (count, 10)
+        assert scores.argmax(axis=1).tolist() == expected_digits(images, tiny_weights())
+
+
+def test_grey_levels_are_bit_for_bit_what_the_training_transform_gives(classifier):
+    torch = pytest.importorskip("torch")
+    pixels = torch.arange(256, dtype=torch.uint8).to(torch.float32).div(255)
+    expected = pixels.sub_(torch.tensor(MEAN)).div_(torch.tensor(STD)).numpy()
+    levels = classifier.normalised_levels(MEAN, STD)
+    assert levels.dtype == np.float32
+    assert levels.tobytes() == expected.tobytes()
+
+
+def test_the_signature_of_a_model_that_takes_pixels_names_them(classifier):
+    loaded = classifier.Classifier(tiny_onnx(pixels=NO_PIXELS))
+    assert loaded.signature()["inputs"] == [
+        {"name": "input_0", "type": "tensor(float)", "shape": ["batch", 1, 28, 28]},
+        {"name": "pixels", "type": "tensor(uint8)", "shape": ["more", 1, 28, 28]},
+    ]
 
 
 def test_the_model_says_who_it_is(classifier):
@@ -54,6 +76,7 @@ def test_a_model_without_normalisation_gets_that_of_mnist(classifier):
         {"input_shape": ("batch", 784)},
         {"input_type": TensorProto.DOUBLE},
         {"outputs": ("output_0", "output_1")},
+        {"pixels": NO_PIXELS.astype(np.int8)},
         {"metadata": {"input_mean": "nan"}},
         {"metadata": {"input_std": "0"}},
         {"metadata": {"input_std": "-1"}},
