@@ -111,7 +111,7 @@ class Training(dg.Model, dg.Resolvable):
     security_group_ids: list[str] = Field(default_factory=list, description="VPC security groups.")
     network_isolation: bool = Field(
         default=TrainingSettings.network_isolation,
-        description="No network for the script; then the image must have onnxscript.",
+        description="No network for the script, which needs none.",
     )
     encrypt_inter_container_traffic: bool = Field(
         default=TrainingSettings.encrypt_inter_container_traffic, description="Between instances."

@@ -118,4 +118,4 @@ def test_requests_are_valid_by_the_api_model(
 
 def test_the_projects_own_training_code_packs_with_its_entry_point() -> None:
     with tarfile.open(fileobj=io.BytesIO(pack_source(ROOT / "training_code").data)) as tar:
-        assert {"train.py", "requirements.txt"} <= set(tar.getnames())
+        assert {"train.py", "network.py"} <= set(tar.getnames())

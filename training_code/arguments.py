@@ -15,18 +15,21 @@ Number = TypeVar("Number", int, float)
 class Hyperparameters:
     """What decides the weights, together with the data, the machine and torch's version.
 
-    The names and the network are the walkthrough's. The recipe is not: see fitting.py.
+    The names are the walkthrough's. The network and the recipe are not: see network.py.
     """
 
     arch: str
     batch_size: int
     test_batch_size: int
-    epochs: int
+    epochs: float
     lr: float
     gamma: float
     warm_up: float
     weight_decay: float
     label_smoothing: float
+    shift: int
+    target_accuracy: float
+    holdout: int
     seed: int
     precision: str
     no_cuda: bool
@@ -85,15 +88,18 @@ def _add_hyperparameters(group: argparse._ArgumentGroup) -> None:
             name, type=_boolean, nargs="?", const=True, default=False, help=text, metavar="BOOL"
         )
 
-    add("--arch", str, "walkthrough", "the network, by its name in network.py")
-    add("--batch-size", _positive, 128, "images in one training step")
-    add("--test-batch-size", _positive, 1000, "images in one step of the evaluation")
-    add("--epochs", _positive, 2, "passes over the training images")
+    add("--arch", str, "compact", "the network, by its name in network.py")
+    add("--batch-size", _positive, 64, "images in one training step")
+    add("--test-batch-size", _positive, 250, "images in one step of the evaluation")
+    add("--epochs", _rate, 1.5, "passes over the training images; 1.5 is one and a half")
     add("--lr", _rate, 0.1, "highest learning rate")
     add("--gamma", _rate, 1.0, "factor on the learning rate after every epoch")
-    add("--warm-up", _fraction, 0.2, "share of the training in which the rate rises to --lr")
-    add("--weight-decay", _fraction, 0.0005, "L2 penalty on the weights")
+    add("--warm-up", _fraction, 0.15, "share of the training in which the rate rises to --lr")
+    add("--weight-decay", _fraction, 0.002, "L2 penalty on the weights")
     add("--label-smoothing", _fraction, 0.05, "share of the target spread over all classes")
+    add("--shift", _whole, 0, "pixels by which each image is moved at most, at random, every time")
+    add("--target-accuracy", _fraction, 0.0, "stop once held-out images reach it; 0 is never")
+    add("--holdout", _positive, 5000, "last training images, held out if there is a target")
     add("--seed", int, 1, "of the initial weights, the order of the images and the dropout")
     group.add_argument(
         "--precision",
@@ -129,6 +135,10 @@ def _boolean(text: str) -> bool:
 
 def _positive(text: str) -> int:
     return _checked(text, int, "a whole number of at least 1", lambda value: value >= 1)
+
+
+def _whole(text: str) -> int:
+    return _checked(text, int, "a whole number of at least 0", lambda value: value >= 0)
 
 
 def _rate(text: str) -> float:

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 SIDE = 28
@@ -30,6 +31,20 @@ class Split:
     def to(self, device: torch.device) -> "Split":
         return Split(self.images.to(device), self.labels.to(device), self.digest)
 
+    def divided(self, last: int) -> tuple["Split", "Split"]:
+        """All but the `last` images, and those; the same memory, of which nothing is copied.
+
+        Raises:
+            ValueError: nothing would be left to train on.
+        """
+        first = len(self) - last
+        if first < 1:
+            raise ValueError(f"--holdout {last} leaves none of {len(self)} images to train on.")
+        return (
+            Split(self.images[:first], self.labels[:first], self.digest),
+            Split(self.images[first:], self.labels[first:], self.digest),
+        )
+
 
 def load(folder: Path, prefix: str, option: str) -> Split:
     """Read `<prefix>-images-idx3-ubyte` and `<prefix>-labels-idx1-ubyte`, wherever below `folder`.
@@ -40,11 +55,14 @@ def load(folder: Path, prefix: str, option: str) -> Split:
     """
     images_file = _find(folder, f"{prefix}-images-idx3-ubyte", option)
     labels_file = _find(folder, f"{prefix}-labels-idx1-ubyte", option)
-    images, labels = images_file.read_bytes(), labels_file.read_bytes()
+    # One copy in memory, which the tensors share: the images may be many.
+    images, labels = (np.fromfile(file, np.uint8).data for file in (images_file, labels_file))
+    digest = hashlib.sha256(images)
+    digest.update(labels)
     split = Split(
         _read(images, images_file.name, SIDE, SIDE).unsqueeze(1),
         _read(labels, labels_file.name).long(),
-        hashlib.sha256(images + labels).hexdigest(),
+        digest.hexdigest(),
     )
     _check(split, images_file.name, labels_file.name)
     return split
@@ -68,18 +86,18 @@ def _find(folder: Path, name: str, option: str) -> Path:
     return found[0]
 
 
-def _read(data: bytes, name: str, *sides: int) -> torch.Tensor:
+def _read(data: memoryview, name: str, *sides: int) -> torch.Tensor:
     dimensions = 1 + len(sides)
     header = 4 + 4 * dimensions
     magic = bytes((0, 0, 8, dimensions))
-    if len(data) < header or not data.startswith(magic):
+    if len(data) < header or data[:4] != magic:
         raise ValueError(f"{name} does not begin as an uncompressed IDX file ({magic.hex()}).")
     shape = struct.unpack_from(f">{dimensions}I", data, 4)
     if shape[1:] != sides or len(data) != header + math.prod(shape):
         raise ValueError(f"{name} has {len(data)} bytes and announces {shape}: it is damaged.")
     if not shape[0]:
         raise ValueError(f"{name} holds nothing.")
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8, offset=header).view(shape)
+    return torch.frombuffer(data, dtype=torch.uint8, offset=header).view(shape)
 
 
 def _check(split: Split, images: str, labels: str) -> None:

@@ -10,12 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from mnist_idx import CLASSES, INPUT_MEAN, INPUT_STD, SIDE, Split
+import onnx_graph
+from mnist_idx import CLASSES, INPUT_MEAN, INPUT_STD, Split
 from network import build
 from scoring import Score, log_probabilities, score
-
-# torch's own choice moves between its releases; the consumers' runtimes are slower to follow.
-OPSET = 20
 
 
 def write_weights(folder: Path, network: nn.Module) -> None:
@@ -26,7 +24,7 @@ def write_weights(folder: Path, network: nn.Module) -> None:
     _write(folder / "model.pt", buffer.getvalue())
 
 
-def reload_weights(folder: Path, arch: str) -> nn.Module:
+def reload_weights(folder: Path, arch: str) -> nn.Sequential:
     """What model.pt holds, in a fresh network on the CPU: what is tested is what is shipped."""
     network = build(arch)
     weights = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
@@ -44,29 +42,9 @@ def write_reference(folder: Path, network: nn.Module, testing: Split, batch_size
     return score(answers, testing)
 
 
-def write_onnx(folder: Path, network: nn.Module) -> None:
-    """model.onnx: one file, input_0 [N, 1, 28, 28] to output_0 [N, 10], N free.
-
-    The batch is named dynamic and given as 2 because an exporter may take a batch of 1 for fixed.
-    """
-    program = torch.onnx.export(
-        network.eval(),
-        (torch.zeros(2, 1, SIDE, SIDE),),
-        input_names=["input_0"],
-        output_names=["output_0"],
-        dynamic_shapes=({0: "batch_size"},),
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
-    if program is None:
-        raise RuntimeError("torch.onnx.export gave no program back.")
-    model = program.model_proto
-    _strip(model.graph)
-    for key, value in _facts().items():
-        model.metadata_props.add(key=key, value=value)
-    _write(folder / "model.onnx", model.SerializeToString(deterministic=True))
+def write_onnx(folder: Path, network: nn.Sequential) -> None:
+    """model.onnx: one file, see onnx_graph.py."""
+    _write(folder / "model.onnx", onnx_graph.write(network, _facts()))
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
@@ -80,13 +58,6 @@ def _facts() -> dict[str, str]:
         "input_std": repr(INPUT_STD),
         "classes": ",".join(str(digit) for digit in range(CLASSES)),
     }
-
-
-def _strip(graph: Any) -> None:
-    # The exporter notes stack traces: paths of this machine, different in every job.
-    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
-        del part.metadata_props[:]
-        part.doc_string = ""
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -44,7 +44,7 @@ def train(arguments: Arguments, stop: StopRequest) -> None:
     """From the two channels to the four files in the model folder."""
     # Threads that wait by spinning make each other wait: beside other work on 2 cores a step took
     # 335 to 566 ms with them, 160 ms without. The OpenMP library reads this when it is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # After the signal handler and the command line: importing torch takes seconds.
     import torch
 

@@ -10,10 +10,13 @@ import torch  # noqa: TID253 - training_code computes with it
 
 from arguments import parse
 from container import checkpoint_folder, write_failure
-from fitting import Fitting, learning_rate, smoothed_loss
+from descent import MOMENTUM, Descent
+from fitting import Fitting, learning_rate, shifted, smoothed_loss
 from mc_assets import idx
 from mnist_idx import load, normalise
 from network import build
+
+WALKTHROUGH = ("conv1", "conv2", "fc1", "fc2")
 
 
 def test_defaults_come_from_the_variables_and_else_from_opt_ml() -> None:
@@ -33,7 +36,13 @@ def test_booleans_are_read_in_both_spellings(text: str, value: bool) -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [["--lr", "0"], ["--lr", "nan"], ["--epochs", "0"], ["--label-smoothing", "1"], ["--seed"]],
+    [
+        ["--lr", "0"],
+        ["--lr", "nan"],
+        ["--epochs", "0"],
+        ["--label-smoothing", "1"],
+        ["--shift", "-1"],
+    ],
 )
 def test_hyperparameters_out_of_range_are_refused(argv: list[str]) -> None:
     with pytest.raises(argparse.ArgumentError):
@@ -52,7 +61,7 @@ def test_the_failure_names_the_line_of_ours_that_raised(tmp_path: Path) -> None:
         build("transformer")
     write_failure(tmp_path, caught.value)
     text = (tmp_path / "failure").read_text()
-    assert "takes walkthrough" in text
+    assert "takes compact, walkthrough" in text
     assert "(network.py, line " in text
     assert str(Path.cwd()) not in text
 
@@ -64,7 +73,8 @@ def test_the_learning_rate_rises_falls_and_shrinks_by_gamma() -> None:
     assert rates.index(max(rates)) == 19
     assert rates[0] == pytest.approx(0.05)
     assert rates[-1] == pytest.approx(0.0125)
-    shrunk = parse(["--lr", "1", "--gamma", "0.5", "--epochs", "2"], {}).hyperparameters
+    argv = ["--lr", "1", "--gamma", "0.5", "--warm-up", "0.2", "--epochs", "2"]
+    shrunk = parse(argv, {}).hyperparameters
     assert learning_rate(shrunk, 60, 99) == pytest.approx(rates[60] / 2)
     assert learning_rate(shrunk, 30, 99) == pytest.approx(rates[30])
 
@@ -74,6 +84,55 @@ def test_the_smoothed_loss_is_cross_entropy_with_soft_targets() -> None:
     labels = torch.tensor([0, 1, 2, 3, 9])
     expected = torch.nn.functional.cross_entropy(output, labels, label_smoothing=0.1)
     assert smoothed_loss(output, labels, 0.1).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_step_down_is_the_one_of_torch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first = [torch.randn(3, 2, generator=generator), torch.randn(4, generator=generator)]
+    ours = Descent([weights.clone() for weights in first], weight_decay=0.01)
+    theirs = [weights.clone().requires_grad_() for weights in first]
+    optimizer = torch.optim.SGD(theirs, lr=0.1, momentum=MOMENTUM, nesterov=True, weight_decay=0.01)
+    for _ in range(3):
+        gradients = [torch.randn(weights.shape, generator=generator) for weights in first]
+        for weights, gradient in zip(theirs, gradients, strict=True):
+            weights.grad = gradient.clone()
+        optimizer.step()
+        ours.step(gradients, 0.1)
+    for mine, other in zip(ours.weights, theirs, strict=True):
+        torch.testing.assert_close(mine, other.detach())
+
+
+def test_shifted_images_are_the_same_somewhere_else() -> None:
+    torch.manual_seed(0)
+    images = torch.zeros(200, 1, 28, 28, dtype=torch.uint8)
+    images[:, 0, 10, 12] = 7
+    moved = shifted(images, 2)
+    assert (moved.shape, moved.dtype) == (images.shape, images.dtype)
+    places = {tuple(place) for place in (moved[:, 0] == 7).nonzero()[:, 1:].tolist()}
+    assert places == {(y, x) for y in range(8, 13) for x in range(10, 15)}
+    assert moved.sum() == images.sum()
+    assert shifted(images, 0) is images
+
+
+def test_it_stops_when_held_out_images_reach_the_target(mnist_subset: Path) -> None:
+    training = load(mnist_subset, "train", "training")
+    testing = load(mnist_subset, "t10k", "testing")
+    argv = ["--target-accuracy", "0.5", "--holdout", "400", "--epochs", "9"]
+    fitting = Fitting(parse(argv, {}).hyperparameters, training, testing, torch.device("cpu"))
+    saved: list[int] = []
+    fitting.run(lambda: saved.append(fitting.step), lambda: False, log_interval=1)
+    assert len(fitting.training) == 1600
+    assert torch.equal(fitting.holdout.images, training.images[1600:])
+    assert fitting.is_done
+    assert fitting.step < fitting.total_steps == 9 * 25
+    assert saved[-1] == fitting.step
+    assert fitting.epochs[-1].test_accuracy > 0.4
+
+
+def test_a_holdout_that_leaves_nothing_is_refused(mnist_subset: Path) -> None:
+    split = load(mnist_subset, "t10k", "testing")
+    with pytest.raises(ValueError, match="500 leaves none of 500 images"):
+        split.divided(500)
 
 
 def test_a_diverging_training_fails_instead_of_shipping_nothing_of_worth(
@@ -90,6 +149,8 @@ def test_a_diverging_training_fails_instead_of_shipping_nothing_of_worth(
 def test_the_network_is_the_walkthroughs() -> None:
     network = build("walkthrough").eval()
     assert sum(weights.numel() for weights in network.parameters()) == 1_199_882
+    names = [f"{layer}.{kind}" for layer in WALKTHROUGH for kind in ("weight", "bias")]
+    assert list(network.state_dict()) == names
     assert network(torch.zeros(3, 1, 28, 28)).exp().sum(dim=1).tolist() == pytest.approx([1, 1, 1])
 
 

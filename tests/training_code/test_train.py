@@ -6,12 +6,17 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import onnxruntime  # noqa: TID253 - asked beside our own validation
 import pytest
+import torch  # noqa: TID253 - compared with
 from script_mode import Run, environment, start, train
 
 from mc_assets import idx, onnx_validation
+from mnist_idx import normalise
 
 ARGV = ("--batch-size", "200", "--epochs", "2", "--log-interval", "1", "--seed", "3")
+PARAMETERS = {"compact": 26_122, "walkthrough": 1_199_882}
+NO_FLOATS = np.zeros((0, 1, 28, 28), np.float32)
 FILES = {"metrics.json", "model.onnx", "model.pt", "reference.npz"}
 
 
@@ -22,8 +27,30 @@ def finished(mnist_subset: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
     return run
 
 
+@pytest.fixture(scope="module", params=["compact", "walkthrough"])
+def either(
+    request: pytest.FixtureRequest,
+    finished: Run,
+    mnist_subset: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
+    """A short training of each network."""
+    if request.param == "compact":
+        return finished
+    argv = ("--arch", request.param, "--epochs", "0.5", "--batch-size", "200")
+    run = train(tmp_path_factory.mktemp(request.param), *argv, data=mnist_subset)
+    assert run.code == 0, run.output
+    return run
+
+
 def digest(run: Run, name: str) -> str:
     return sha256((run.model / name).read_bytes()).hexdigest()
+
+
+def answered(model: bytes, **inputs: np.ndarray) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns that `pixels` may be given and has a default
+    return np.asarray(onnxruntime.InferenceSession(model, options).run(None, inputs)[0])
 
 
 def test_it_leaves_exactly_four_files(finished: Run) -> None:
@@ -52,23 +79,33 @@ def test_metrics_say_what_was_done(finished: Run) -> None:
     assert metrics["epochs"][1]["test_accuracy"] == metrics["test_accuracy"]
 
 
-def test_the_onnx_file_is_valid_and_answers_as_torch_did(finished: Run, mnist_subset: Path) -> None:
-    model = (finished.model / "model.onnx").read_bytes()
+def test_the_onnx_file_is_valid_and_answers_as_torch_did(either: Run, mnist_subset: Path) -> None:
+    model = (either.model / "model.onnx").read_bytes()
     facts = onnx_validation.check_structure(model)
     onnx_validation.check_signature(model)
-    assert facts.parameters > 1_199_882
+    assert facts.parameters > PARAMETERS[either.metrics["hyperparameters"]["arch"]]
     assert facts.metadata["classes"] == "0,1,2,3,4,5,6,7,8,9"
     images = idx.read_images((mnist_subset / idx.TEST_IMAGES).read_bytes())
     labels = idx.read_labels((mnist_subset / idx.TEST_LABELS).read_bytes())
-    with np.load(finished.model / "reference.npz", allow_pickle=False) as reference:
+    with np.load(either.model / "reference.npz", allow_pickle=False) as reference:
         answers, kept = reference["log_probabilities"], reference["labels"]
-    outputs = onnx_validation.run_on_pixels(model, images)
-    parity = onnx_validation.compare(answers, outputs)
-    assert (parity.flips, parity.n) == (0, 500)
-    assert parity.max_abs < 1e-4
+    floats = normalise(torch.from_numpy(images.copy()).unsqueeze(1)).numpy()
+    outputs = answered(model, input_0=floats)
+    for each in (outputs, answered(model, input_0=NO_FLOATS, pixels=images[:, np.newaxis])):
+        parity = onnx_validation.compare(answers, each)
+        assert (parity.flips, parity.n) == (0, 500)
+        assert parity.max_abs < 1e-4
     assert (kept.dtype, kept.tolist()) == (np.uint8, labels.tolist())
     assert np.exp(outputs).sum(axis=1) == pytest.approx(np.ones(500), abs=1e-5)
-    assert (outputs.argmax(axis=1) == labels).mean() == finished.metrics["test_accuracy"]
+    assert (outputs.argmax(axis=1) == labels).mean() == either.metrics["test_accuracy"]
+
+
+def test_floats_and_pixels_are_answered_in_one_call(either: Run, mnist_subset: Path) -> None:
+    model = (either.model / "model.onnx").read_bytes()
+    images = idx.read_images((mnist_subset / idx.TEST_IMAGES).read_bytes())[:5, np.newaxis].copy()
+    floats = normalise(torch.from_numpy(images)).numpy()
+    mixed = answered(model, input_0=floats[:3], pixels=images[3:])
+    assert mixed == pytest.approx(answered(model, input_0=floats), abs=1e-4)
 
 
 def test_the_onnx_file_names_no_path_of_the_machine(finished: Run) -> None:
@@ -77,12 +114,14 @@ def test_the_onnx_file_names_no_path_of_the_machine(finished: Run) -> None:
     assert b".py" not in model
 
 
-def test_the_weights_are_a_state_dict_that_loads_without_running_code(finished: Run) -> None:
-    import torch
-
-    weights = torch.load(finished.model / "model.pt", weights_only=True)
-    assert sum(tensor.numel() for tensor in weights.values()) == 1_199_882
-    assert all(tensor.dtype == torch.float32 for tensor in weights.values())
+def test_the_weights_are_a_state_dict_that_loads_without_running_code(either: Run) -> None:
+    weights = torch.load(either.model / "model.pt", weights_only=True)
+    trained = {name: value for name, value in weights.items() if value.is_floating_point()}
+    assert (
+        sum(tensor.numel() for tensor in trained.values())
+        >= PARAMETERS[either.metrics["hyperparameters"]["arch"]]
+    )
+    assert all(tensor.dtype == torch.float32 for tensor in trained.values())
 
 
 def test_a_stopped_training_leaves_its_checkpoint_and_resumes_to_the_same_bytes(
@@ -127,7 +166,7 @@ def test_a_dry_run_takes_one_step_and_writes_everything(mnist_subset: Path, tmp_
     ("argv", "reason"),
     [
         ((), "FileNotFoundError: There is no train-images-idx3-ubyte in or below"),
-        (("--epochs", "none"), "--epochs: 'none' is not a whole number of at least 1"),
+        (("--epochs", "none"), "--epochs: 'none' is not a number above 0"),
         (("--dry-run", "perhaps"), "neither true nor false"),
     ],
 )
