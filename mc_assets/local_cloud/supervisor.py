@@ -331,7 +331,11 @@ def _locked(settings: LocalSettings) -> Iterator[None]:
 
 
 def _require_local_extra() -> None:
-    missing = [name for name in ("moto", "starlette", "trustme", "uvicorn") if not find_spec(name)]
+    missing = [
+        name
+        for name in ("moto", "starlette", "trustme", "uvicorn", "uvloop")
+        if not find_spec(name)
+    ]
     if missing:
         raise LocalCloudError(
             f"The local clouds need {', '.join(missing)}: pip install 'mc-assets[local]', or set "

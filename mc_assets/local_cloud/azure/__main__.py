@@ -1,10 +1,11 @@
 """`python -m mc_assets.local_cloud.azure`: serves one state folder until it is told to end."""
 
 import argparse
-import asyncio
 import logging
 import sys
 from pathlib import Path
+
+import uvloop
 
 from mc_assets.local_cloud.azure.server import serve
 from mc_assets.local_cloud.settings import LocalCloudError, LocalSettings
@@ -16,7 +17,7 @@ def main() -> int:
     # uvicorn announces each of its servers; one line of ours says the same for all.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
-        asyncio.run(serve(options.state.resolve(), options.port, options.first_site_port))
+        uvloop.run(serve(options.state.resolve(), options.port, options.first_site_port))
     except LocalCloudError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - the sentence is the message
         return 1

@@ -1,8 +1,6 @@
 """How many requests of an app run and wait at a time, as its host.json allows."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
 
 from mc_assets.local_cloud.azure.function_host.host_json import HostConfiguration
 
@@ -14,6 +12,7 @@ class TooManyRequestsError(Exception):
 class Admission:
     """Lets requests in, makes them wait for their turn, or turns them away.
 
+    Entered by `async with`, it holds a place among the outstanding requests, then a turn.
     source: HttpThrottleMiddleware of the Functions host.
     """
 
@@ -21,11 +20,10 @@ class Admission:
         self._most_outstanding = configuration.most_outstanding
         self._outstanding = 0
         concurrent = configuration.most_concurrent
-        self._turns = asyncio.Semaphore(concurrent) if concurrent else nullcontext()
+        self._turns = asyncio.Semaphore(concurrent) if concurrent else None
 
-    @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
-        """Hold a place among the outstanding requests, then a turn.
+    async def __aenter__(self) -> None:
+        """Wait for a turn.
 
         Raises:
             TooManyRequestsError: every place is taken.
@@ -35,8 +33,14 @@ class Admission:
                 f"the limit of {self._most_outstanding} outstanding requests has been reached."
             )
         self._outstanding += 1
-        try:
-            async with self._turns:
-                yield
-        finally:
-            self._outstanding -= 1
+        if self._turns:
+            try:
+                await self._turns.acquire()
+            except BaseException:
+                self._outstanding -= 1
+                raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._outstanding -= 1
+        if self._turns:
+            self._turns.release()

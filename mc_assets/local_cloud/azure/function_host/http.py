@@ -12,6 +12,7 @@ from mc_assets.local_cloud.azure.function_host.admission import Admission, TooMa
 from mc_assets.local_cloud.azure.function_host.app_log import AppLog
 from mc_assets.local_cloud.azure.function_host.host_json import HostConfiguration
 from mc_assets.local_cloud.azure.function_host.keys import KeyRing
+from mc_assets.local_cloud.azure.function_host.protocol import Frame
 from mc_assets.local_cloud.azure.function_host.records import (
     Answer,
     AppKeys,
@@ -148,9 +149,9 @@ class FrontDoor:
         # source: FunctionInvocationMiddleware: the master key opens what is disabled.
         if match.function.is_disabled and not self.keys.is_master(request.key):
             return Answer(404, [])
-        with app.pool.lease():
+        with app.pool:
             try:
-                async with app.admission.admit():
+                async with app.admission:
                     body = await _read_body(request, receive, app.configuration.body_limit)
                     return await self._invoke(app.pool, _invocation(request, match), body)
             except TooManyRequestsError as error:
@@ -161,8 +162,7 @@ class FrontDoor:
 
     async def _invoke(self, pool: WorkerPool, head: dict[str, Any], body: bytes) -> Answer:
         try:
-            async with asyncio.timeout(self._limits.front_end):
-                result = await pool.call(head, body)
+            result = await _within(self._limits.front_end, await pool.call(head, body))
         except TimeoutError:
             self._log.write(
                 f"[host] {head['function']} gave no answer in {self._limits.front_end} s."
@@ -179,6 +179,24 @@ class FrontDoor:
             for name, value in result.head["headers"]
         ]
         return Answer(result.head["status"], headers, result.body)
+
+
+async def _within(seconds: float, answer: asyncio.Future[Frame]) -> Frame:
+    """The answer; asyncio.timeout, which can cancel any task, costs more than a short function.
+
+    Raises:
+        TimeoutError: it has not come in that time.
+    """
+    giving_up = asyncio.get_running_loop().call_later(seconds, _give_up, answer)
+    try:
+        return await answer
+    finally:
+        giving_up.cancel()
+
+
+def _give_up(answer: asyncio.Future[Frame]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def _headers(scope: Message) -> dict[str, str]:

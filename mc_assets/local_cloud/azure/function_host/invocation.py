@@ -144,7 +144,8 @@ def _encoded(value: Any) -> Response:
 def _from_http_response(value: func.HttpResponse) -> Response:
     # A list of pairs, because Set-Cookie may stand in it several times.
     headers = list(value.headers.items())
-    if "content-type" not in value.headers:
+    # werkzeug's own look-up makes an exception of every name that is not there.
+    if not any(name.lower() == "content-type" for name, _ in headers):
         charset = f"; charset={value.charset}" if value.mimetype.startswith("text/") else ""
         headers.append(("content-type", value.mimetype + charset))
     return Response(int(value.status_code), headers, value.get_body() or b"")

@@ -3,7 +3,7 @@
 import json
 import struct
 from enum import IntEnum
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 _HEADER = struct.Struct("!BIIQ")
 # Above this a body is sent on its own: copying it behind its header costs more than a second write.
@@ -34,17 +34,6 @@ def encode(kind: Kind, call: int, head: object, body: bytes = b"") -> list[bytes
     return [header + text, body]
 
 
-def read_frame(stream: BinaryIO) -> Frame:
-    """Block until a whole frame has arrived.
-
-    Raises:
-        EOFError: the other side has gone.
-    """
-    kind, call, head_size, body_size = _HEADER.unpack(_read_exactly(stream, _HEADER.size))
-    head = json.loads(_read_exactly(stream, head_size))
-    return Frame(kind, call, head, _read_exactly(stream, body_size))
-
-
 class FrameDecoder:
     """Cuts the bytes of a stream, fed in pieces of any size, into frames."""
 
@@ -52,7 +41,7 @@ class FrameDecoder:
         self._buffer = bytearray()
         self._needed = _HEADER.size
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: "bytes | memoryview") -> list[Frame]:
         """Take the next bytes; return the frames they complete."""
         self._buffer += data
         frames: list[Frame] = []
@@ -67,15 +56,8 @@ class FrameDecoder:
     def _take(self, kind: int, call: int, head_size: int) -> Frame:
         body_start = _HEADER.size + head_size
         with memoryview(self._buffer) as view:
-            head = json.loads(bytes(view[_HEADER.size : body_start]))
+            head = json.loads(str(view[_HEADER.size : body_start], "utf-8"))
             body = bytes(view[body_start : self._needed])
         del self._buffer[: self._needed]
         self._needed = _HEADER.size
         return Frame(kind, call, head, body)
-
-
-def _read_exactly(stream: BinaryIO, size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
-        raise EOFError("The other side of the connection has gone.")
-    return data

@@ -15,13 +15,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from mc_assets.local_cloud.azure.function_host import (
+        crew,
         function_folders,
         indexing,
         invocation,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     )
 
 _PACKAGES = Path(".python_packages", "lib", "site-packages")
+_READ_BYTES = 1 << 18
 
 
 class OwnLibraries:
@@ -62,15 +64,16 @@ class Worker:
         self._channel = channel
         self._root = root
         self._writing = threading.Lock()
+        self._received = memoryview(bytearray(_READ_BYTES))
+        self._decoder = protocol.FrameDecoder()
         self._functions: dict[str, indexing.LoadedFunction] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         """Index the app, tell the host what was found, then serve until the host goes away."""
         self._send(protocol.Kind.INDEXED, 0, self._index())
-        self._pool = ThreadPoolExecutor(_thread_count(), thread_name_prefix="function")
         self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._read, name="host-channel", daemon=True).start()
+        crew.Crew(_thread_count(), self._read).start()
         await asyncio.Event().wait()
 
     def _index(self) -> dict[str, Any]:
@@ -87,38 +90,38 @@ class Worker:
         self._functions = {function.name: function for function in loaded}
         return {"functions": [function.info for function in loaded], "error": None}
 
-    def _read(self) -> None:
-        stream = self._channel.makefile("rb")
+    def _read(self) -> "list[crew.Job]":
+        """Wait for the next calls; those of coroutine functions are started on the loop."""
         try:
-            while True:
-                self._dispatch(protocol.read_frame(stream))
-        except (EOFError, OSError):
-            # The host has gone, or needs this worker no more: nobody waits for its answers.
+            size = self._channel.recv_into(self._received)
+            if size == 0:
+                # The host has gone, or needs this worker no more: nobody waits for its answers.
+                _leave(0)
+            frames = self._decoder.feed(self._received[:size])
+            return [job for frame in frames if (job := self._job(frame))]
+        except OSError:
             _leave(0)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is, it ends the process
             traceback.print_exc()
             _leave(70)
-            raise
 
-    def _dispatch(self, frame: "protocol.Frame") -> None:
+    def _job(self, frame: "protocol.Frame") -> "crew.Job | None":
         function = self._functions[frame.head["function"]]
         try:
             call = invocation.Invocation(function, frame.head, frame.body)
         except Exception:  # noqa: BLE001 - reported as the call's failure
             self._failed(frame.call, function.name)
-            return
-        if function.is_async:
-            self._loop.call_soon_threadsafe(self._start, frame.call, function.name, call.run_async)
-        else:
-            self._pool.submit(self._run, frame.call, function.name, call.run)
+            return None
+        if not function.is_async:
+            return crew.Job(function.name, partial(self._run, frame.call, function.name, call.run))
+        self._loop.call_soon_threadsafe(self._start, frame.call, function.name, call.run_async)
+        return None
 
     def _run(self, call: int, name: str, run: "Callable[[], invocation.Response]") -> None:
         try:
-            response = run()
+            self._answer(call, run())
         except BaseException:  # noqa: BLE001 - an exception of the function is its failure, not ours
             self._failed(call, name)
-        else:
-            self._answer(call, response)
 
     def _start(
         self, call: int, name: str, run: "Callable[[], Awaitable[invocation.Response]]"
@@ -148,9 +151,13 @@ class Worker:
         self._send(protocol.Kind.RESULT, call, head, response.body)
 
     def _send(self, kind: "protocol.Kind", call: int, head: object, body: bytes = b"") -> None:
-        with self._writing:
-            for piece in protocol.encode(kind, call, head, body):
-                self._channel.sendall(piece)
+        pieces = protocol.encode(kind, call, head, body)
+        try:
+            with self._writing:
+                for piece in pieces:
+                    self._channel.sendall(piece)
+        except OSError:
+            _leave(0)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -161,7 +168,7 @@ def main(arguments: Sequence[str]) -> None:
     sys.argv = [str(Path(root, "function_app.py"))]
     sys.path[:0] = [root, str(Path(root, _PACKAGES))]
     sys.meta_path.append(OwnLibraries(library))
-    _load_siblings("protocol")
+    _load_siblings("protocol", "crew")
     logging.basicConfig(format="[%(levelname)s] %(name)s: %(message)s", level=logging.INFO)
     asyncio.run(Worker(channel, Path(root)).serve())
 
@@ -179,12 +186,13 @@ def _load_siblings(*names: str) -> None:
         globals()[name] = module
 
 
-def _thread_count() -> int | None:
+def _thread_count() -> int:
     text = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", "")
-    return int(text) if text.isdecimal() and int(text) > 0 else None
+    # source: concurrent.futures.ThreadPoolExecutor, whose default Azure's worker takes.
+    return int(text) if text.isdecimal() and int(text) > 0 else min(32, (os.cpu_count() or 1) + 4)
 
 
-def _leave(code: int) -> None:
+def _leave(code: int) -> NoReturn:
     # Functions may still be running on other threads; waiting for them could take forever.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,8 +1,7 @@
 """The workers of one activated app: shares calls among them and replaces those that die."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from mc_assets.local_cloud.azure.function_host import protocol
@@ -59,27 +58,26 @@ class WorkerPool:
         self._supervisors = [asyncio.create_task(self._supervise(slot)) for slot in slots]
         return self._workers[0].index["functions"]
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """While it is held, `retire` waits: a request that was routed here is answered here."""
+    def __enter__(self) -> None:
+        """Keep `retire` waiting: a request that was routed here is answered here."""
         self._leases += 1
         self._unused.clear()
-        try:
-            yield
-        finally:
-            self._leases -= 1
-            if not self._leases:
-                self._unused.set()
 
-    async def call(self, head: Mapping[str, Any], body: bytes) -> protocol.Frame:
-        """Run a function in the next worker.
+    def __exit__(self, *_: object) -> None:
+        self._leases -= 1
+        if not self._leases:
+            self._unused.set()
+
+    async def call(self, head: Mapping[str, Any], body: bytes) -> asyncio.Future[protocol.Frame]:
+        """Begin a function in the next worker; the future is its result.
+
+        The future fails with WorkerDiedError when the worker dies during the call.
 
         Raises:
-            WorkerDiedError: the worker died during the call.
             NoWorkerError: every worker is dead and no new one came up in time.
         """
         worker = self._next() or await self._wait_for_worker()
-        return await worker.call(head, body, self._configuration.function_timeout)
+        return worker.call(head, body, self._configuration.function_timeout)
 
     async def retire(self, drain: float) -> None:
         """Close once the requests that came here are answered, or `drain` seconds are over."""

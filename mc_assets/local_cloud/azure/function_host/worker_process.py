@@ -48,6 +48,7 @@ class WorkerChannel(asyncio.Protocol):
         self._decoder = protocol.FrameDecoder()
         self._calls: dict[int, _Call] = {}
         self._next = 0
+        self._outgoing: list[bytes] = []
         self._transport: asyncio.WriteTransport | None = None
 
     def call(
@@ -71,11 +72,19 @@ class WorkerChannel(asyncio.Protocol):
         # Wraps below 2^32, the width of the field; that many calls are never in flight.
         self._next = (self._next + 1) & 0xFFFFFFFF
         self._calls[self._next] = call
-        for piece in protocol.encode(protocol.Kind.INVOKE, self._next, head, body):
-            self._transport.write(piece)
+        if not self._outgoing:
+            loop.call_soon(self._flush)
+        self._outgoing += protocol.encode(protocol.Kind.INVOKE, self._next, head, body)
         return call.answer
 
+    def _flush(self) -> None:
+        # All calls of one turn of the loop at once: each write wakes the worker.
+        if self._transport is not None:
+            self._transport.writelines(self._outgoing)
+        self._outgoing.clear()
+
     def close(self) -> None:
+        self._flush()
         if self._transport is not None:
             self._transport.close()
 

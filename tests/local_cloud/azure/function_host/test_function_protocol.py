@@ -1,16 +1,10 @@
 """Frames survive any way a stream may cut them."""
 
-import io
 import random
 
 import pytest
 
-from mc_assets.local_cloud.azure.function_host.protocol import (
-    FrameDecoder,
-    Kind,
-    encode,
-    read_frame,
-)
+from mc_assets.local_cloud.azure.function_host.protocol import FrameDecoder, Kind, encode
 
 FRAMES = [
     (Kind.INVOKE, 1, {"function": "f", "headers": {"x": "é"}}, b""),
@@ -33,15 +27,3 @@ def test_decoder_with_pieces_of_any_size(seed: int) -> None:
         decoded += decoder.feed(data[:size])
         data = data[size:]
     assert [tuple(frame) for frame in decoded] == FRAMES
-
-
-def test_reading_from_a_stream() -> None:
-    stream = io.BytesIO(stream_of_all())
-    assert [tuple(read_frame(stream)) for _ in FRAMES] == FRAMES
-    with pytest.raises(EOFError):
-        read_frame(stream)
-
-
-def test_a_cut_off_frame_is_no_frame() -> None:
-    with pytest.raises(EOFError):
-        read_frame(io.BytesIO(stream_of_all()[:40]))
