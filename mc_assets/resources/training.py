@@ -5,11 +5,7 @@ from dagster_aws.pipes import PipesS3ContextInjector
 
 from mc_assets.resources.artifact_store import CONTEXTS, ArtifactStore
 from mc_assets.resources.sagemaker import PipesSageMakerClient
-
-# The newest line whose image is known to hold the classic training toolkit, numpy, onnx and torch.
-IMAGE_FRAMEWORK = "pytorch-amzn2023"
-IMAGE_VERSION = "2.13"
-DEFAULT_IMAGE = f"{IMAGE_FRAMEWORK}:{IMAGE_VERSION}"
+from mc_assets.training_image import training_image
 
 
 class SageMakerTraining(dg.ConfigurableResource):
@@ -31,16 +27,12 @@ class SageMakerTraining(dg.ConfigurableResource):
         )
 
     def image(self, instance_type: str) -> str:
-        """AWS's PyTorch training image for the region, from the table in the `sagemaker` package.
+        """AWS's PyTorch training image for the region.
 
-        Importing that package takes some seconds, so this is asked only when a job really starts.
+        Raises:
+            dagster.Failure: AWS has none there, or none for such an instance.
         """
-        from sagemaker.core import image_uris
-
-        return image_uris.retrieve(
-            IMAGE_FRAMEWORK,
-            self.store.target.connection.region,
-            version=IMAGE_VERSION,
-            instance_type=instance_type,
-            image_scope="training",
-        )
+        try:
+            return training_image(self.store.target.connection.region, instance_type)
+        except ValueError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error

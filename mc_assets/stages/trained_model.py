@@ -18,9 +18,10 @@ from mc_assets.model_settings import ModelSettings
 from mc_assets.outcomes import WITHOUT_ARCHIVE
 from mc_assets.ownership import OUTLIVES_RUN_TAG, ownership_tags
 from mc_assets.resources.artifact_store import ArtifactStore
-from mc_assets.resources.training import DEFAULT_IMAGE, SageMakerTraining
+from mc_assets.resources.training import SageMakerTraining
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
+from mc_assets.training_image import DEFAULT_IMAGE
 from mc_assets.training_job import (
     SourceArchive,
     fingerprint,
@@ -62,6 +63,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         code_version=code_version(
             "stages/trained_model.py",
             "training_job.py",
+            "training_image.py",
             "resources/training.py",
             model.training_code,
             extra=repr((model.training, model.training_image)),
