@@ -8,11 +8,11 @@ READY := .venv/.ready
 # More than the cores of a small machine: the tests mostly wait. A file's tests share what it made.
 WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test faults ui lint check clean help
+.PHONY: run test faults bench bench-full ui lint check clean help
 .DEFAULT_GOAL := help
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(READY) ## materialise the whole graph on the local clouds and print the result
 	@$(BIN)/mc-run
@@ -22,6 +22,12 @@ test: $(READY) ## run the tests
 
 faults: $(READY) ## repeat every fault as often as promised; the counts are printed at the end
 	@$(BIN)/pytest tests/faults --faults full $(WORKERS)
+
+bench: $(READY) ## measure beside the walkthrough's way; writes docs/performance.md
+	@$(BIN)/python benchmarks/bench.py
+
+bench-full: $(READY) ## the same with what takes long: more seeds, 20 times the data
+	@$(BIN)/python benchmarks/bench.py --full
 
 ui: $(READY) ## open the graph in Dagster's UI on http://127.0.0.1:3000
 	@. $(BIN)/activate && dg dev -h 127.0.0.1

@@ -1,5 +1,6 @@
 """The plainest servers that do the same: what the local clouds are measured against."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 START_SECONDS = 60
+# One image's answer: its digit and the sha256 of the model.
+CLASSIFIED = json.dumps({"digits": [7], "model": "0" * 64}).encode()
 
 
 @contextmanager
@@ -23,10 +26,12 @@ def plain_moto(log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def bare_uvicorn(log: Path, certificate: Path, private_key: Path) -> Iterator[str]:
-    """uvicorn with nothing behind it but `echo`, over the same TLS; yields its address."""
+def bare_uvicorn(
+    log: Path, certificate: Path, private_key: Path, application: str = "echo"
+) -> Iterator[str]:
+    """uvicorn with nothing behind it but `echo` or `empty`, over the same TLS; its address."""
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "uvicorn", "rivals:echo", "--app-dir", str(HERE)]
+    command = [sys.executable, "-m", "uvicorn", f"rivals:{application}", "--app-dir", str(HERE)]
     command += ["--port", str(port), "--no-access-log", "--lifespan", "off"]
     command += ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(private_key)]
     with _running(command, port, log):
@@ -45,11 +50,26 @@ def free_ports(count: int) -> list[int]:
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """An ASGI application that sends back what comes in."""
     del scope
+    await _answer(send, await _body(receive))
+
+
+async def empty(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI application that reads what comes in, and answers as much as `classify` does."""
+    del scope
+    await _body(receive)
+    await _answer(send, CLASSIFIED)
+
+
+async def _body(receive: Any) -> bytes:
     body, more = b"", True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
+    return body
+
+
+async def _answer(send: Any, body: bytes) -> None:
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
-from loads import ArmLoad, FunctionLoad, S3Load, session_trusting
+from deployed_app import deploy
+from loads import ArmLoad, FunctionLoad, S3Load
 from mc_assets.local_cloud.settings import BUCKET, LocalSettings, load_credentials
 from pressure import Load
 from rivals import bare_uvicorn, plain_moto
@@ -71,21 +72,12 @@ def function_host(clouds: LocalSettings) -> Trial:
 
 
 def _deployed_function(clouds: LocalSettings) -> FunctionLoad:
-    """Deploy a function app to a client number that no client has, and say how to call it."""
-    arm = ArmLoad(clouds.azure_url, str(clouds.ca_file), load_credentials(clouds.state))
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as files:
         files.writestr("function_app.py", FUNCTION_APP)
         files.writestr("host.json", '{"version": "2.0"}')
-    with session_trusting(arm.ca_file) as session:
-        arm.sign_in(session)
-        arm.make_app(session, CALLED)
-        place = f"{clouds.azure_url}/scm/load-{CALLED}/api/zipdeploy"
-        session.post(place, data=package.getvalue(), timeout=120).raise_for_status()
-        host = arm.ask(session, "GET", arm.app(CALLED))["properties"]["defaultHostName"]
-        keys = arm.ask(session, "POST", f"{arm.app(CALLED)}/host/default/listkeys")
-    url = f"https://{host}/api/echo"
-    return FunctionLoad(url, arm.ca_file, keys["functionKeys"]["default"])
+    app = deploy(clouds, CALLED, package.getvalue())
+    return FunctionLoad(f"{app.url}/api/echo", str(clouds.ca_file), app.key)
 
 
 TRIALS: dict[str, Callable[[LocalSettings], Trial]] = {

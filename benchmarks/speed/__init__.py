@@ -1,0 +1,1 @@
+"""The comparison with the walkthrough: one module per thing compared, and the report."""

@@ -1,0 +1,147 @@
+"""The results as pictures: what was gained beside its goal, and where the time of a run goes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from speed.results import Results, Row
+
+OURS, GOAL = "#1f6f8b", "#d1495b"
+KIND_COLOURS: Mapping[str, str] = {
+    "step": "#d9d9d9",
+    "data": "#8da0cb",
+    "training": "#1f6f8b",
+    "deployment": "#66a61e",
+    "bake": "#e6ab02",
+    "check": "#d1495b",
+}
+
+
+def draw(results: Results, folder: Path) -> None:
+    """Every picture whose figures are there, as performance-*.png."""
+    rows = {row.name: row for measured in results.values() for row in measured.rows}
+    gains = [row for row in rows.values() if row.goal and row.ratio_of == "baseline / ours"]
+    if gains:
+        _gains(gains, folder / "performance-gains.png")
+    runs = {
+        name: rows[key].details["timeline"]
+        for name, key in (
+            ("from an empty state", "make run from an empty state"),
+            ("again, nothing changed", "make run again, nothing changed"),
+        )
+        if key in rows
+    }
+    if runs:
+        _timelines(runs, folder / "performance-make-run.png")
+
+
+def _gains(rows: Sequence[Row], path: Path) -> None:
+    figure, axes = _figure(0.32 * len(rows) + 1.2)
+    places = range(len(rows))
+    ratios = [row.ratio or 0 for row in rows]
+    axes.barh(places, ratios, color=OURS, height=0.6)
+    for place, row in zip(places, rows, strict=True):
+        axes.plot(row.spread, [place, place], color="black", linewidth=1)
+        if row.goal and row.goal.of == "ratio":
+            axes.plot([row.goal.value] * 2, [place - 0.4, place + 0.4], color=GOAL, linewidth=2)
+    axes.set_xscale("log")
+    axes.set_yticks(places, [row.name for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("times less than the walkthrough (log scale); red: the goal")
+    _save(figure, path)
+
+
+def _timelines(runs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
+
+    heights = [len(_lanes(spans)) for spans in runs.values()]
+    figure, panels = plt.subplots(
+        len(runs), 1, figsize=(9, 0.2 * sum(heights) + 1.8), squeeze=False,
+        gridspec_kw={"height_ratios": heights}, layout="constrained",
+    )  # fmt: skip
+    for axes, (name, spans) in zip(panels[:, 0], runs.items(), strict=True):
+        lanes = _lanes(spans)
+        for span in spans:
+            axes.barh(
+                lanes.index(span["name"]), span["end"] - span["begin"], left=span["begin"],
+                color=KIND_COLOURS[span["kind"]], height=0.8,
+            )  # fmt: skip
+        names = [lane.replace("mnist__", "") for lane in lanes]
+        axes.set_yticks(range(len(lanes)), names, fontsize=6)
+        axes.invert_yaxis()
+        axes.set_xlim(left=0)
+        axes.set_title(f"make run {name}", fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1, 0].set_xlabel("seconds since the process started")
+    panels[0, 0].legend(
+        handles=[Patch(color=colour, label=kind) for kind, colour in KIND_COLOURS.items()],
+        fontsize=7, loc="upper right",
+    )  # fmt: skip
+    _save(figure, path)
+
+
+def draw_shares(sides: Mapping[str, Mapping[str, float]], label: str, path: Path) -> None:
+    """One bar a side, made of its parts; the largest part of all begins."""
+    figure, axes = _figure(2.6)
+    _stack(axes, sides)
+    axes.set_xlabel(label)
+    axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.35))
+    _save(figure, path)
+
+
+def draw_parts(batches: Mapping[int, Mapping[str, Mapping[str, float]]], path: Path) -> None:
+    """One panel a batch, each with a scale of its own."""
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(len(batches), 1, figsize=(9, 5.2), layout="constrained")
+    for axes, (batch, sides) in zip(panels, batches.items(), strict=True):
+        _stack(axes, sides)
+        axes.set_title(f"batch {batch}", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("milliseconds of one call")
+    handles, labels = panels[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=7, ncols=6, loc="outside lower center")
+    _save(figure, path)
+
+
+def _stack(axes: Any, sides: Mapping[str, Mapping[str, float]]) -> None:
+    import matplotlib.pyplot as plt
+
+    sums: dict[str, float] = {}
+    for parts in sides.values():
+        for name, amount in parts.items():
+            sums[name] = sums.get(name, 0.0) + amount
+    names = list(sides)
+    left = [0.0] * len(names)
+    for number, part in enumerate(sorted(sums, key=lambda name: -sums[name])):
+        widths = [sides[name].get(part, 0.0) for name in names]
+        colour = plt.get_cmap("tab10")(number % 10)
+        axes.barh(names, widths, left=left, label=part, height=0.6, color=colour)
+        left = [begin + width for begin, width in zip(left, widths, strict=True)]
+    for place, end in enumerate(left):
+        axes.annotate(f" {end:.3g}", (end, place), va="center", fontsize=7)
+    axes.invert_yaxis()
+
+
+def _lanes(spans: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(span["name"] for span in spans))
+
+
+def _figure(height: float) -> tuple[Any, Any]:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, height), layout="constrained")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the date and version that matplotlib notes: the same figures give the same file.
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
