@@ -2,14 +2,17 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import numpy as np
 
-from mc_assets import evaluation
 from mc_assets.model_settings import Gates
 from mc_assets.resources.endpoint_client import Answer, EndpointClient, UnreachedError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mc_assets import evaluation
 
 CALLS_PER_SECOND = 4
 LARGEST_CALL = 500  # images
@@ -29,7 +32,7 @@ class Bake:
     calls: int = 0
     images: int = 0
     correct: int = 0
-    latency: evaluation.Latency | None = None
+    latency: "evaluation.Latency | None" = None
     problem: str = ""
 
     @property
@@ -45,8 +48,8 @@ class Bake:
 def bake(
     client: EndpointClient,
     content_version: str,
-    images: np.ndarray,
-    labels: np.ndarray,
+    images: "np.ndarray",
+    labels: "np.ndarray",
     gates: Gates,
     before: str = "",
 ) -> Bake:
@@ -59,6 +62,10 @@ def bake(
         before: version that may still answer until the update to this one has reached every
             instance; none if not given.
     """
+    import numpy as np
+
+    from mc_assets import evaluation
+
     parts = np.array_split(np.arange(len(images)), _calls(len(images), gates.bake_seconds))
     caller = _Caller(client, content_version, before, max(1, int(TOLERATED * len(parts))))
     started, seconds, asked, correct, problem = time.monotonic(), [], 0, 0, ""
@@ -96,7 +103,7 @@ class _Caller:
     waited: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
-    def ask(self, images: np.ndarray) -> Answer:
+    def ask(self, images: "np.ndarray") -> Answer:
         """One answer, by the version before only once it should be gone."""
         while self._is_draining(answer := self._answer(images)):
             self.clean = 0
@@ -113,7 +120,7 @@ class _Caller:
             and time.monotonic() < self.began + DRAIN_SECONDS
         )
 
-    def _answer(self, images: np.ndarray) -> Answer:
+    def _answer(self, images: "np.ndarray") -> Answer:
         try:
             return self.client.classify(images)
         except UnreachedError:

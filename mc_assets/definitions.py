@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
+import mc_assets.defs
 from mc_assets.resources.artifact_store import ArtifactStore, RecordIOManager
 from mc_assets.resources.azure_functions import AzureFunctions
 from mc_assets.resources.dataset_source import DatasetSource
@@ -15,6 +15,8 @@ from mc_assets.resources.releases import Releases
 from mc_assets.resources.scm import ScmSite
 from mc_assets.resources.training import SageMakerTraining
 from mc_assets.target import CloudTarget, TargetName, read_target
+
+ROOT = Path(__file__).parent.parent
 
 
 @dg.definitions
@@ -34,7 +36,7 @@ def build_definitions(
         models: what the lifecycles define; everything below `mc_assets/defs` if not given.
         overrides: resources by name, in place of the standard ones.
     """
-    models = models or dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    models = models or _load_models()
     return dg.Definitions.merge(
         models,
         dg.Definitions(
@@ -49,10 +51,21 @@ def build_definitions(
     )
 
 
+def _load_models() -> dg.Definitions:
+    """Everything below `mc_assets/defs`.
+
+    `dg.load_from_defs_folder` would also import every library that brings components, to describe
+    those to Dagster's form for new ones: that took longer than all the rest.
+    """
+    tree = dg.ComponentTree.from_module(mc_assets.defs, project_root=ROOT)
+    models = tree.build_defs(tree.defs_module_path)
+    return dg.Definitions.merge(models, dg.Definitions(component_tree=tree))
+
+
 def build_resources(target: TargetName) -> Mapping[str, Any]:
     """The standard resources; nothing is connected before it is first used in a run."""
     cloud = CloudTarget(name=target)
-    store = ArtifactStore(target=cloud, s3=S3Resource())
+    store = ArtifactStore(target=cloud)
     azure = AzureFunctions(target=cloud)
     return {
         "target": cloud,

@@ -13,7 +13,6 @@ import dagster as dg
 from mc_assets import idx
 from mc_assets.artifacts import Artifact, Dataset, LiveEndpoint
 from mc_assets.definitions import build_resources
-from mc_assets.evaluation import normalise
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.releases import Releases
 from mc_assets.target import TargetError, read_target
@@ -88,6 +87,8 @@ def _answer(arguments: argparse.Namespace) -> str:
 
 
 def _sample(model: str, index: int) -> str:
+    from mc_assets.evaluation import normalise
+
     store = _store()
     dataset = _latest(store, model, Dataset)
     image = idx.read_images(store.read(dataset.files[idx.TEST_IMAGES]))[index]

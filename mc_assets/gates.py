@@ -1,6 +1,6 @@
 """Verdicts: every check writes its own down by version; a release reads them before it ships."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -91,50 +91,70 @@ class Admission:
         return metadata
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check says: `description` is what is wrong, with its number, and `against` the
+    sha256 of the model that it compared with, if any."""
+
+    check: str
+    passed: bool
+    metadata: Mapping[str, Any]
+    description: str | None = None
+    against: str = ""
+
+
 def judged(
     context: dg.AssetCheckExecutionContext,
     store: ArtifactStore,
-    asset_key: dg.AssetKey,
+    model: ModelSettings,
     artifact: Artifact,
-    check: str,
-    passed: bool,
-    metadata: Mapping[str, Any],
-    description: str | None = None,
-    limit: float | None = None,
-    against: str = "",
+    finding: Finding,
 ) -> dg.AssetCheckResult:
     """A check's result, after writing it down under the version it is about.
 
     A blocking check holds only inside its own run; what is written here holds for every later one.
-
-    Args:
-        description: what is wrong, with its number: a later refusal repeats it.
-        limit: the gate's value that it was judged by.
-        against: sha256 of the model that it was compared with.
     """
-    blocking = check in REQUIRED[artifact.asset]
+    key = dg.AssetKey([model.name, artifact.asset])
+    blocking = finding.check in REQUIRED[artifact.asset]
+    gate = LIMITS.get(finding.check) if blocking else None
     store.write_verdict(
         Verdict(
-            asset_key=asset_key.to_user_string(),
+            asset_key=key.to_user_string(),
             version=artifact.version,
-            check=check,
+            check=finding.check,
             blocking=blocking,
-            passed=passed,
+            passed=finding.passed,
             run_id=context.run.run_id,
             at=now(),
-            why=description or "",
-            limit=limit,
-            against=against,
+            why=finding.description or "",
+            limit=getattr(model.gates, gate) if gate else None,
+            against=finding.against,
         )
     )
     return dg.AssetCheckResult(
-        passed=passed,
-        check_name=check,
-        asset_key=asset_key,
+        passed=finding.passed,
+        check_name=finding.check,
+        asset_key=key,
         severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
-        description=description,
-        metadata=metadata,
+        description=finding.description,
+        metadata=finding.metadata,
     )
+
+
+def all_judged(
+    context: dg.AssetCheckExecutionContext,
+    store: ArtifactStore,
+    model: ModelSettings,
+    artifact: Artifact,
+    findings: Iterable[Finding],
+) -> list[dg.AssetCheckResult]:
+    """The results of the checks that were asked for, of several that share their work."""
+    chosen = {key.name for key in context.selected_asset_check_keys}
+    return [
+        judged(context, store, model, artifact, finding)
+        for finding in findings
+        if finding.check in chosen
+    ]
 
 
 def require_passed(

@@ -5,7 +5,6 @@ from typing import Literal
 
 import dagster as dg
 import psutil
-from dagster._core.storage.event_log import SqliteEventLogStorage
 
 RunState = Literal["under way", "ended", "unknown"]
 # A process's beginning is counted from the machine's, an event's time is told by its clock.
@@ -46,6 +45,8 @@ def is_alive(instance: dg.DagsterInstance, run_id: str, own_run_id: str = "") ->
 
 def is_on_this_machine(instance: dg.DagsterInstance) -> bool:
     """Whether the history is a folder here, so that a process id in it is one of this machine's."""
+    from dagster._core.storage.event_log import SqliteEventLogStorage  # and with it SQLAlchemy
+
     return isinstance(instance.event_log_storage, SqliteEventLogStorage)
 
 

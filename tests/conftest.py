@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster_aws.s3 import S3Resource
 
 from mc_assets import idx
 from mc_assets.definitions import build_resources
@@ -104,4 +103,4 @@ def resources(local_clouds: LocalSettings) -> Mapping[str, Any]:
 def store(resources: Mapping[str, Any], request: pytest.FixtureRequest) -> ArtifactStore:
     """An artifact store below a prefix of this test's own."""
     prefix = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
-    return ArtifactStore(target=resources["target"], s3=S3Resource(), prefix=f"test/{prefix}")
+    return ArtifactStore(target=resources["target"], prefix=f"test/{prefix}")

@@ -3,20 +3,17 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
 from mc_assets.artifacts import ARTIFACTS
 from mc_assets.definitions import build_definitions, build_resources
 from mc_assets.lifecycle import ModelLifecycle
-from mc_assets.resources.artifact_store import ArtifactStore, RecordIOManager
+from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.azure_functions import AzureFunctions
 from mc_assets.resources.releases import Releases
-from mc_assets.resources.training import SageMakerTraining
-from mc_assets.target import CloudTarget
 
 # Asking the `sagemaker` package for AWS's own image takes seconds, and no test here is about it.
 IMAGE = "123456789012.dkr.ecr.eu-west-2.amazonaws.com/training:test"
@@ -82,28 +79,6 @@ class Ran:
         return [entry.user_message for entry in self.instance.all_logs(self.result.run_id)]
 
 
-class OneClientS3(S3Resource):
-    """One S3 client for all runs: making it is most of what a small run takes."""
-
-    def get_client(self) -> Any:
-        return _s3_client()
-
-
-@cache
-def _s3_client() -> Any:
-    return S3Resource().get_client()
-
-
-def quick_resources() -> dict[str, Any]:
-    """The standard resources that use S3, with the one client."""
-    store = ArtifactStore(target=CloudTarget(name="local"), s3=OneClientS3())
-    return {
-        "artifact_store": store,
-        "io_manager": RecordIOManager(store=store),
-        "sagemaker": SageMakerTraining(store=store),
-    }
-
-
 @dataclass(frozen=True)
 class Graph:
     """One model on the session's local clouds; its runs share what Dagster remembers."""
@@ -118,11 +93,6 @@ class Graph:
         attributes["training"] = {"image": IMAGE, **attributes.get("training", {})}
         attributes["gates"] = {"bake_seconds": 0, **attributes.get("gates", {})}
         return cls(ModelLifecycle.from_attributes_dict(attributes={"name": name, **attributes}))
-
-    @classmethod
-    def quick(cls, name: str, **attributes: Any) -> "Graph":
-        """The same for a test of one stage, where runs are many and small."""
-        return cls(cls.of(name, **attributes).lifecycle, quick_resources())
 
     @property
     def name(self) -> str:

@@ -72,7 +72,7 @@ class Garden:
 
     def keeping(self, days: int, **attributes: Any) -> "Garden":
         """The same things under a defs.yaml with another `retention_days`, and other choices."""
-        graph = Graph.quick(self.graph.name, retention_days=days, **attributes)
+        graph = Graph.of(self.graph.name, retention_days=days, **attributes)
         return replace(self, graph=replace(graph, instance=self.graph.instance))
 
     def tags(self, run_id: str = "of-nobody", ttl: str = "0d") -> dict[str, str]:

@@ -56,7 +56,7 @@ def graph_of(
     **attributes: Any,
 ) -> Graph:
     """The model with its dataset in `folder`, and further choices of defs.yaml."""
-    graph = Graph.quick(
+    graph = Graph.of(
         name,
         dataset_folder=str(folder),
         gates={**GATES, **(gates or {})},

@@ -6,24 +6,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
 from mc_assets.artifacts import ARTIFACTS, Record, StoredObject, Verdict
 from mc_assets.ownership import current_run, ownership_tags
-from mc_assets.resources.aws_failures import aws_failures_named
+from mc_assets.resources.aws_failures import aws_failures_named, garbled
 from mc_assets.target import CloudTarget
 
 RecordT = TypeVar("RecordT", bound=Record)
 
 CHUNK = 1024 * 1024
+UPLOADS = 4  # parts of a file at a time
 # First parts of keys that are shared by all models, so that no model may have such a name: what
 # says what is needed, with the model's name after it, and Dagster's contexts for Pipes.
 RECORDS, VERDICTS, CONTEXTS = "records", "verdicts", "pipes"
 NOT_MODELS = frozenset({RECORDS, VERDICTS, CONTEXTS})
+# What a process may change between two uses of a client, as the tests do.
+CLIENT_CHOICES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,6 @@ class ArtifactStore(dg.ConfigurableResource):
     """Content-addressed objects, records and verdicts below one prefix of one bucket."""
 
     target: dg.ResourceDependency[CloudTarget]
-    s3: dg.ResourceDependency[S3Resource]
     prefix: str = "mc-assets"
 
     @cached_property
@@ -50,11 +52,7 @@ class ArtifactStore(dg.ConfigurableResource):
     def client(self) -> Any:
         """boto3's S3 client, made once the target is connected, which sets its endpoint."""
         _ = self.bucket
-        return _shared_client(
-            self.s3.model_dump_json(),
-            os.environ.get("AWS_ENDPOINT_URL"),
-            os.environ.get("AWS_ACCESS_KEY_ID"),
-        )
+        return _shared_client(*(os.environ.get(name) for name in CLIENT_CHOICES))
 
     def put_bytes(self, key: str, data: bytes, retention_days: int | None = None) -> StoredObject:
         """Store bytes under `key` unless an object of that key and size is there already.
@@ -75,6 +73,30 @@ class ArtifactStore(dg.ConfigurableResource):
                     Metadata={"sha256": stored.sha256},
                     Tagging=self._tagging(key, retention_days),
                 )
+        return stored
+
+    def put_file(
+        self, key: str, file: Path, sha256: str, retention_days: int | None = None
+    ) -> StoredObject:
+        """Store a file that is not there already, read from the disk as it goes.
+
+        Args:
+            sha256: of the file, found out by whoever read it before.
+            retention_days: how long it stays once nothing refers to it; for good if not given.
+        """
+        from boto3.s3.transfer import TransferConfig, create_transfer_manager
+
+        stored = StoredObject(uri=self.uri(key), sha256=sha256, size=file.stat().st_size)
+        choices = {
+            "ChecksumAlgorithm": "SHA256",
+            "Metadata": {"sha256": sha256},
+            "Tagging": self._tagging(key, retention_days),
+        }
+        with (
+            aws_failures_named(f"writing {stored.uri}"),
+            create_transfer_manager(self.client, TransferConfig(max_concurrency=UPLOADS)) as parts,
+        ):
+            parts.upload(str(file), self.bucket, stored.key, choices).result()
         return stored
 
     def has(self, stored: StoredObject) -> bool:
@@ -111,12 +133,32 @@ class ArtifactStore(dg.ConfigurableResource):
             data = self._get(stored.uri)
         found = hashlib.sha256(data).hexdigest()
         if found != stored.sha256:
-            raise dg.Failure(
-                f"{stored.uri} has sha256 {found}, its record says {stored.sha256}: the object was "
-                "changed after it was recorded. Materialise the asset that makes it again.",
-                allow_retries=False,
-            )
+            raise _changed(stored, found)
         return data
+
+    def stream(self, stored: StoredObject) -> Iterator[bytes]:
+        """The object's bytes in chunks, none of which is kept.
+
+        Raises:
+            dagster.Failure: the bytes have another sha256 than the record names; said at the end.
+        """
+        digest = hashlib.sha256()
+        for chunk in self._chunks(stored.uri):
+            digest.update(chunk)
+            yield chunk
+        if digest.hexdigest() == stored.sha256:
+            return
+        # Measured again: an answer can be garbled on its way, an object stays as it is.
+        found = self.measure(stored.uri).sha256
+        if found == stored.sha256:
+            raise garbled(f"reading {stored.uri}", "its sha256 was another")
+        raise _changed(stored, found)
+
+    def _chunks(self, uri: str) -> Iterator[bytes]:
+        bucket, key = split_uri(uri)
+        with aws_failures_named(f"reading {uri}"):
+            answer = self.client.get_object(Bucket=bucket, Key=key)
+            yield from answer["Body"].iter_chunks(CHUNK)
 
     def _get(self, uri: str) -> bytes:
         bucket, key = split_uri(uri)
@@ -125,12 +167,10 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def measure(self, uri: str) -> StoredObject:
         """Record of an object that somebody else wrote, hashed by streaming it once."""
-        bucket, key = split_uri(uri)
         digest, size = hashlib.sha256(), 0
-        with aws_failures_named(f"reading {uri}"):
-            for chunk in self.client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
+        for chunk in self._chunks(uri):
+            digest.update(chunk)
+            size += len(chunk)
         return StoredObject(uri=uri, sha256=digest.hexdigest(), size=size)
 
     def write_record(self, key: str, record: Record) -> None:
@@ -218,10 +258,14 @@ class ArtifactStore(dg.ConfigurableResource):
 
 
 @lru_cache(maxsize=4)
-def _shared_client(s3: str, *_environment: str | None) -> Any:
+def _shared_client(*_choices: str | None) -> Any:
     """One client a process and setting: Dagster makes the resources anew for every step, and a
     client takes a third of a second to build."""
-    return S3Resource.model_validate_json(s3).get_client()
+    import boto3
+    from botocore.config import Config
+
+    retries = Config(retries={"mode": "standard", "max_attempts": 5})
+    return boto3.Session().client("s3", config=retries)
 
 
 class RecordIOManager(dg.ConfigurableIOManager):
@@ -242,6 +286,14 @@ class RecordIOManager(dg.ConfigurableIOManager):
                 allow_retries=False,
             )
         return record
+
+
+def _changed(stored: StoredObject, found: str) -> dg.Failure:
+    return dg.Failure(
+        f"{stored.uri} has sha256 {found}, its record says {stored.sha256}: the object was changed "
+        "after it was recorded. Materialise the asset that makes it again.",
+        allow_retries=False,
+    )
 
 
 def split_uri(uri: str) -> tuple[str, str]:

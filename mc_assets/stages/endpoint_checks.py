@@ -3,20 +3,21 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import numpy as np
 
-from mc_assets import evaluation
 from mc_assets.artifacts import Dataset, Endpoint
-from mc_assets.gates import judged
+from mc_assets.gates import Finding, judged
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.endpoint_client import Answer, EndpointClient
 from mc_assets.resources.releases import Releases
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
+
+if TYPE_CHECKING:
+    from mc_assets import evaluation
 
 BATCH = 500
 LATENCY_CALLS = 50
@@ -66,12 +67,14 @@ def build_shared_checks(
         problem = calls.displacement
         if problem is None and result.accuracy < floor:
             problem = f"Its accuracy is {result.accuracy:.4f}, below min_endpoint_accuracy {floor}."
-        return judged(
-            context, artifact_store, key, endpoint, "prediction_accuracy", problem is None,
-            {"accuracy": result.accuracy, "floor": floor, "images": result.n,
-             "answers_by_another_model": calls.strangers},
-            description=problem, limit=floor,
-        )  # fmt: skip
+        numbers = {
+            "accuracy": result.accuracy,
+            "floor": floor,
+            "images": result.n,
+            "answers_by_another_model": calls.strangers,
+        }
+        finding = Finding("prediction_accuracy", problem is None, numbers, problem)
+        return judged(context, artifact_store, model, endpoint, finding)
 
     @dg.asset_check(
         asset=key,
@@ -93,12 +96,15 @@ def build_shared_checks(
         problem = calls.displacement
         if problem is None and measured.p95 > latency_limit_ms:
             problem = f"Its p95 is {measured.p95:.0f} ms, beyond {latency_limit_ms:.0f} ms."
-        return judged(
-            context, artifact_store, key, endpoint, "latency", problem is None,
-            {"p50_ms": measured.p50, "p95_ms": measured.p95, "p99_ms": measured.p99,
-             "budget_p95_ms": latency_limit_ms, "answers_by_another_model": calls.strangers},
-            description=problem, limit=latency_limit_ms,
-        )  # fmt: skip
+        numbers = {
+            "p50_ms": measured.p50,
+            "p95_ms": measured.p95,
+            "p99_ms": measured.p99,
+            "budget_p95_ms": latency_limit_ms,
+            "answers_by_another_model": calls.strangers,
+        }
+        finding = Finding("latency", problem is None, numbers, problem)
+        return judged(context, artifact_store, model, endpoint, finding)
 
     yield prediction_accuracy
     yield latency
@@ -106,20 +112,25 @@ def build_shared_checks(
 
 def classify_test_set(
     client: EndpointClient, store: ArtifactStore, dataset: Dataset, endpoint: Endpoint
-) -> tuple[evaluation.Evaluation, Calls]:
+) -> tuple["evaluation.Evaluation", Calls]:
+    from mc_assets import evaluation
+
     images, labels = dataset_stage.read_test_set(store, dataset)
-    batches = np.split(images, range(BATCH, len(images), BATCH))
-    answers = [client.classify(batch) for batch in batches]
-    digits = np.array([digit for answer in answers for digit in answer.digits])
+    answers = [
+        client.classify(images[first : first + BATCH]) for first in range(0, len(images), BATCH)
+    ]
+    digits = [digit for answer in answers for digit in answer.digits]
     return evaluation.evaluate(digits, labels), _calls(answers, endpoint)
 
 
 def measure_latency(
     client: EndpointClient, store: ArtifactStore, dataset: Dataset, endpoint: Endpoint
-) -> tuple[evaluation.Latency, Calls]:
+) -> tuple["evaluation.Latency", Calls]:
     """Single-image calls, one after the other."""
+    from mc_assets import evaluation
+
     images, _ = dataset_stage.read_test_set(store, dataset)
-    singles = images[: LATENCY_CALLS + 1, np.newaxis]
+    singles = images[: LATENCY_CALLS + 1, None]
     client.classify(singles[0])  # the first call pays for the connection
     answers = [client.classify(image) for image in singles[1:]]
     latency = evaluation.percentiles([answer.seconds for answer in answers])

@@ -3,19 +3,11 @@
 from collections.abc import Iterator
 
 import dagster as dg
-import numpy as np
 
 from mc_assets.artifacts import Dataset, FunctionPackage, OnnxModel
 from mc_assets.code_version import code_version
-from mc_assets.gates import judged
+from mc_assets.gates import Finding, judged
 from mc_assets.model_settings import ModelSettings
-from mc_assets.packaging import (
-    PackageError,
-    build_package,
-    check_contents,
-    inspect_package,
-    smoke_test,
-)
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
@@ -43,6 +35,8 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
     def function_package(
         context: dg.AssetExecutionContext, onnx_model: OnnxModel, artifact_store: ArtifactStore
     ) -> dg.MaterializeResult[FunctionPackage]:
+        from mc_assets.packaging import build_package
+
         package = build_package(
             model.function_app,
             artifact_store.read(onnx_model.model),
@@ -93,6 +87,8 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         function_package: FunctionPackage,
         artifact_store: ArtifactStore,
     ) -> dg.AssetCheckResult:
+        from mc_assets.packaging import PackageError, check_contents, inspect_package
+
         try:
             facts = inspect_package(artifact_store.read(function_package.package))
             problems = list(check_contents(facts, model.gates.max_package_bytes))
@@ -100,11 +96,9 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
                 problems.append(f"The model inside is {facts.model.sha256}, not the validated one.")
         except PackageError as error:
             problems = [str(error)]
-        return judged(
-            context, artifact_store, key, function_package, "contents", not problems,
-            {"problems": problems, "size_bytes": function_package.package.size},
-            description=" ".join(problems) or None, limit=model.gates.max_package_bytes,
-        )  # fmt: skip
+        told = {"problems": problems, "size_bytes": function_package.package.size}
+        finding = Finding("contents", not problems, told, " ".join(problems) or None)
+        return judged(context, artifact_store, model, function_package, finding)
 
     @dg.asset_check(
         asset=key,
@@ -121,10 +115,14 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
         dataset: Dataset,
         artifact_store: ArtifactStore,
     ) -> dg.AssetCheckResult:
+        import numpy as np
+
+        from mc_assets.packaging import PackageError, smoke_test
+
         images, labels = dataset_stage.read_test_set(artifact_store, dataset)
         images, labels = images[:SMOKE_IMAGES], labels[:SMOKE_IMAGES]
-        limit = model.gates.min_endpoint_accuracy
-        floor = limit - 0.02  # a sample of 500 scatters that much
+        # A sample of 500 scatters that much.
+        floor = model.gates.min_endpoint_accuracy - 0.02
         try:
             answer = smoke_test(artifact_store.read(function_package.package), images)
             accuracy = float(np.mean(np.array(answer.digits) == labels))
@@ -136,11 +134,9 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
             )
         except PackageError as error:
             accuracy, problem = 0.0, str(error)
-        return judged(
-            context, artifact_store, key, function_package, "clean_process", problem is None,
-            {"accuracy": accuracy, "images": len(images), "floor": floor},
-            description=problem, limit=limit,
-        )  # fmt: skip
+        told = {"accuracy": accuracy, "images": len(images), "floor": floor}
+        finding = Finding("clean_process", problem is None, told, problem)
+        return judged(context, artifact_store, model, function_package, finding)
 
     yield contents
     yield clean_process

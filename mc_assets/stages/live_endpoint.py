@@ -6,7 +6,7 @@ import dagster as dg
 
 from mc_assets.artifacts import LiveEndpoint, StagedEndpoint
 from mc_assets.code_version import code_version
-from mc_assets.gates import judged, require_passed
+from mc_assets.gates import Finding, judged, require_passed
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.endpoint_client import serving
@@ -95,11 +95,13 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
     ) -> dg.AssetCheckResult:
         found, promoted = serving(live_endpoint.url) or "nothing", live_endpoint.content_version
         problem = f"It serves {found[:12]}, not {promoted[:12]}, which was promoted."
-        return judged(
-            context, artifact_store, key, live_endpoint, "serves_promoted_version",
-            found == promoted, {"promoted": promoted, "serving": found},
-            description=None if found == promoted else problem,
-        )  # fmt: skip
+        finding = Finding(
+            "serves_promoted_version",
+            found == promoted,
+            {"promoted": promoted, "serving": found},
+            None if found == promoted else problem,
+        )
+        return judged(context, artifact_store, model, live_endpoint, finding)
 
     limit = model.gates.max_latency_p95_ms
     yield from endpoint_checks.build_shared_checks(model, key, limit, latency_blocks=False)

@@ -3,21 +3,23 @@
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import numpy as np
 
-from mc_assets import evaluation, onnx_validation
 from mc_assets.artifacts import Dataset, LiveEndpoint, OnnxModel, StoredObject, TrainedModel
 from mc_assets.code_version import code_version
-from mc_assets.gates import judged
+from mc_assets.gates import Finding, all_judged, judged
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
 from mc_assets.stages import trained_model as trained_model_stage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mc_assets import evaluation, onnx_validation
 
 ANSWER_CHECKS: Mapping[str, str] = {
     "parity": "ONNX Runtime gives PyTorch's own answers on every test image.",
@@ -83,15 +85,15 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
     def structure(
         context: dg.AssetCheckExecutionContext, onnx_model: OnnxModel, artifact_store: ArtifactStore
     ) -> dg.AssetCheckResult:
+        from mc_assets import onnx_validation
+
         try:
             facts = onnx_validation.check_structure(artifact_store.read(onnx_model.model))
             problem, metadata = None, {"opset": facts.opset, "parameters": facts.parameters}
         except onnx_validation.OnnxInvalid as error:
             problem, metadata = str(error), {}
-        return judged(
-            context, artifact_store, key, onnx_model, "structure", problem is None, metadata,
-            description=problem,
-        )  # fmt: skip
+        finding = Finding("structure", problem is None, metadata, problem)
+        return judged(context, artifact_store, model, onnx_model, finding)
 
     @dg.asset_check(
         asset=key,
@@ -103,15 +105,15 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
     def signature(
         context: dg.AssetCheckExecutionContext, onnx_model: OnnxModel, artifact_store: ArtifactStore
     ) -> dg.AssetCheckResult:
+        from mc_assets import onnx_validation
+
         try:
             onnx_validation.check_signature(artifact_store.read(onnx_model.model))
             problem = None
         except onnx_validation.OnnxInvalid as error:
             problem = str(error)
-        return judged(
-            context, artifact_store, key, onnx_model, "signature", problem is None, {},
-            description=problem,
-        )  # fmt: skip
+        finding = Finding("signature", problem is None, {}, problem)
+        return judged(context, artifact_store, model, onnx_model, finding)
 
     yield structure
     yield signature
@@ -154,35 +156,15 @@ def _build_answers_check(model: ModelSettings, key: dg.AssetKey) -> dg.AssetChec
         dataset: Dataset,
         artifact_store: ArtifactStore,
     ) -> list[dg.AssetCheckResult]:
-        chosen = {check.name for check in context.selected_asset_check_keys}
         try:
             findings = _findings(model, artifact_store, onnx_model, dataset)
         except (ValueError, KeyError) as error:
             # A model that cannot be asked has failed all three: an older verdict must not stand.
             problem = f"The model or its reference cannot be used: {error}"
             findings = [Finding(check, False, {}, problem) for check in ANSWER_CHECKS]
-        return [
-            judged(
-                context, artifact_store, key, onnx_model, finding.check, finding.passed,
-                finding.metadata, finding.description, finding.limit, finding.against,
-            )
-            for finding in findings
-            if finding.check in chosen
-        ]  # fmt: skip
+        return all_judged(context, artifact_store, model, onnx_model, findings)
 
     return answers
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one of the three checks will say."""
-
-    check: str
-    passed: bool
-    metadata: Mapping[str, Any]
-    description: str | None = None
-    limit: float | None = None
-    against: str = ""
 
 
 def _findings(
@@ -193,6 +175,8 @@ def _findings(
     Raises:
         ValueError, KeyError: the model or its reference cannot be used.
     """
+    from mc_assets import evaluation, onnx_validation
+
     images, labels = dataset_stage.read_test_set(store, dataset)
     outputs = onnx_validation.run_on_pixels(store.read(challenger.model), images)
     predicted = outputs.argmax(axis=1)
@@ -205,7 +189,7 @@ def _findings(
     ]
 
 
-def _parity(found: onnx_validation.Parity, limit: float) -> Finding:
+def _parity(found: "onnx_validation.Parity", limit: float) -> Finding:
     passed = found.flips == 0 and found.max_abs <= limit
     problem = (
         f"ONNX Runtime's answers differ from PyTorch's by up to {found.max_abs:.3g}, where "
@@ -218,10 +202,10 @@ def _parity(found: onnx_validation.Parity, limit: float) -> Finding:
         "flips": found.flips,
         "images": found.n,
     }
-    return Finding("parity", passed, numbers, None if passed else problem, limit)
+    return Finding("parity", passed, numbers, None if passed else problem)
 
 
-def _accuracy(found: evaluation.Evaluation, floor: float) -> Finding:
+def _accuracy(found: "evaluation.Evaluation", floor: float) -> Finding:
     passed = found.accuracy >= floor
     problem = (
         f"The accuracy on {found.n:,} test images is {found.accuracy:.4f}, below "
@@ -233,23 +217,25 @@ def _accuracy(found: evaluation.Evaluation, floor: float) -> Finding:
         "images": found.n,
         "confusion": _confusion_table(found),
     }
-    return Finding("test_accuracy", passed, numbers, None if passed else problem, floor)
+    return Finding("test_accuracy", passed, numbers, None if passed else problem)
 
 
 def _against_champion(
     model: ModelSettings,
     store: ArtifactStore,
     challenger: OnnxModel,
-    predicted: np.ndarray,
-    images: np.ndarray,
-    labels: np.ndarray,
+    predicted: "np.ndarray",
+    images: "np.ndarray",
+    labels: "np.ndarray",
 ) -> Finding:
     """The challenger's answers beside the live model's own, made now by the same code."""
+    from mc_assets import evaluation, onnx_validation
+
     check, margin = "not_worse_than_champion", model.gates.champion_margin
     champion = store.latest(dg.AssetKey([model.name, LiveEndpoint.asset]), LiveEndpoint)
     if champion is None:
         told = {"outcome": "no champion"}
-        return Finding(check, True, told, "There is no champion yet.", margin)
+        return Finding(check, True, told, "There is no champion yet.")
     live = champion.model.sha256
     about = {
         "champion": live,
@@ -258,12 +244,12 @@ def _against_champion(
     }
     if live == challenger.version:
         told = {"outcome": "champion", **about}
-        return Finding(check, True, told, "It is the champion.", margin, live)
+        return Finding(check, True, told, "It is the champion.", live)
     try:
         outputs = onnx_validation.run_on_pixels(store.read(champion.model), images)
     except onnx_validation.OnnxInvalid as error:
         problem = f"Needs a decision: the live model cannot be asked any more: {error}"
-        return Finding(check, False, {"outcome": "needs decision", **about}, problem, margin, live)
+        return Finding(check, False, {"outcome": "needs decision", **about}, problem, live)
     compared = evaluation.compare_paired(outputs.argmax(axis=1), predicted, labels)
     outcome = evaluation.standing(compared, margin)
     found = {
@@ -277,11 +263,11 @@ def _against_champion(
         "margin": margin,
     }
     said = _in_words(compared, outcome, margin)
-    return Finding(check, outcome == "accepted", found | about, said, margin, live)
+    return Finding(check, outcome == "accepted", found | about, said, live)
 
 
 def _in_words(
-    compared: evaluation.PairedComparison, outcome: evaluation.Standing, margin: float
+    compared: "evaluation.PairedComparison", outcome: "evaluation.Standing", margin: float
 ) -> str:
     found = (
         f"of {compared.n:,} images the challenger alone gets {compared.n10} right, the champion "
@@ -307,17 +293,19 @@ def _put(
     return store.put_bytes(key, data, model.retention_days)
 
 
-def _read_reference(data: bytes) -> np.ndarray:
+def _read_reference(data: bytes) -> "np.ndarray":
+    import numpy as np
+
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return arrays["log_probabilities"]
 
 
-def _confusion_table(result: evaluation.Evaluation) -> dg.TableMetadataValue:
+def _confusion_table(result: "evaluation.Evaluation") -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
                 {"digit": digit} | {f"as {guess}": int(n) for guess, n in enumerate(row)}
             )
-            for digit, row in enumerate(np.asarray(result.confusion))
+            for digit, row in enumerate(result.confusion)
         ]
     )

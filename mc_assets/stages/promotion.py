@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import numpy as np
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import capture_interrupts
 
@@ -20,7 +20,10 @@ from mc_assets.stages import dataset as dataset_stage
 from mc_assets.stages import function_package as function_package_stage
 from mc_assets.stages.restoring import Ledger, WayBack, bring_back, restore, write_down
 
-TestSet = tuple[np.ndarray, np.ndarray]
+if TYPE_CHECKING:
+    import numpy as np
+
+TestSet = tuple["np.ndarray", "np.ndarray"]
 
 
 class UnfitError(Exception):

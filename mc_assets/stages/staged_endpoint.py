@@ -6,7 +6,7 @@ import dagster as dg
 
 from mc_assets.artifacts import FunctionPackage, StagedEndpoint
 from mc_assets.code_version import code_version
-from mc_assets.gates import judged, require_passed
+from mc_assets.gates import Finding, judged, require_passed
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.release_pool import in_turn
@@ -120,11 +120,9 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
             for name, (expected, status) in refusals.items()
             if status != expected
         ]
-        return judged(
-            context, artifact_store, key, staged_endpoint, "rejects_bad_input", not wrong, told,
-            description=f"Bad calls were not refused as they should be: {'; '.join(wrong)}."
-            if wrong else None,
-        )  # fmt: skip
+        problem = f"Bad calls were not refused as they should be: {'; '.join(wrong)}."
+        finding = Finding("rejects_bad_input", not wrong, told, problem if wrong else None)
+        return judged(context, artifact_store, model, staged_endpoint, finding)
 
     # What would fail the bake is kept from it; users' own, stricter limit is the live endpoint's.
     limit = model.gates.bake_max_latency_p95_ms

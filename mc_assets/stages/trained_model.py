@@ -13,7 +13,7 @@ from mc_assets.archive import ArchiveError, read_members
 from mc_assets.artifacts import Dataset, StoredObject, TrainedModel
 from mc_assets.code_version import code_version
 from mc_assets.cost import BudgetError, spot_saving
-from mc_assets.gates import judged
+from mc_assets.gates import Finding, judged
 from mc_assets.model_settings import ModelSettings
 from mc_assets.outcomes import WITHOUT_ARCHIVE
 from mc_assets.ownership import OUTLIVES_RUN_TAG, ownership_tags
@@ -135,10 +135,8 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
             problem = None
         except ArchiveError as error:
             sizes, problem = {}, str(error)
-        return judged(
-            context, artifact_store, key, trained_model, "archive_contents", problem is None,
-            {"members": sizes}, description=problem,
-        )  # fmt: skip
+        finding = Finding("archive_contents", problem is None, {"members": sizes}, problem)
+        return judged(context, artifact_store, model, trained_model, finding)
 
     @dg.asset_check(
         asset=key,
@@ -161,10 +159,9 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
                 f"The training job measured an accuracy of {accuracy:.4f}, below "
                 f"min_training_accuracy {floor}."
             )
-        return judged(
-            context, artifact_store, key, trained_model, "training_metrics", problem is None,
-            {"test_accuracy": accuracy, "floor": floor}, description=problem, limit=floor,
-        )  # fmt: skip
+        told = {"test_accuracy": accuracy, "floor": floor}
+        finding = Finding("training_metrics", problem is None, told, problem)
+        return judged(context, artifact_store, model, trained_model, finding)
 
     yield archive_contents
     yield training_metrics

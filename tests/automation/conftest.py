@@ -13,7 +13,7 @@ from planted import Garden
 
 @pytest.fixture
 def graph(local_clouds: LocalSettings, request: pytest.FixtureRequest) -> Graph:
-    return Graph.quick("j" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8])
+    return Graph.of("j" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8])
 
 
 @pytest.fixture

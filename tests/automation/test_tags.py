@@ -18,7 +18,7 @@ def trained(local_clouds: LocalSettings, mnist_subset: Path, tmp_path: Path) -> 
     """A model from its dataset to its package."""
     (tmp_path / "train.py").write_text((TESTS / "linear_training.py").read_text())
     (tmp_path / "tiny_onnx.py").write_text((TESTS / "tiny_onnx.py").read_text())
-    graph = Graph.quick(
+    graph = Graph.of(
         "tagged",
         dataset_folder=str(mnist_subset),
         training={"code": str(tmp_path)},

@@ -46,7 +46,7 @@ def linear(
 ) -> Graph:
     """A model of this test's own that trains in a moment."""
     name = f"l{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]}"
-    return Graph.quick(
+    return Graph.of(
         name,
         dataset_folder=str(mnist_subset),
         training={"code": linear_code},
@@ -230,7 +230,7 @@ def test_retrain_starts_a_job_though_nothing_changed(linear: Graph) -> None:
 
 def test_a_training_script_that_raises_is_quoted(linear: Graph, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("raise RuntimeError('the pixels have run out')\n")
-    broken = Graph.quick(
+    broken = Graph.of(
         linear.name,
         dataset_folder=str(linear.lifecycle.dataset_folder),
         training={"code": str(tmp_path)},
@@ -242,7 +242,7 @@ def test_a_training_script_that_raises_is_quoted(linear: Graph, tmp_path: Path) 
 
 
 def test_a_model_below_the_floor_stops_at_its_check_and_cannot_be_staged(linear: Graph) -> None:
-    strict = Graph.quick(
+    strict = Graph.of(
         linear.name,
         dataset_folder=str(linear.lifecycle.dataset_folder),
         training={"code": linear.lifecycle.training.code},
@@ -271,7 +271,7 @@ def test_other_data_make_another_version(linear: Graph, tmp_path: Path) -> None:
         data = (Path(str(linear.lifecycle.dataset_folder)) / name).read_bytes()
         read = idx.read_images if "images" in name else idx.read_labels
         (tmp_path / name).write_bytes(idx.write(read(data)[:100]))
-    other = Graph.quick(linear.name, dataset_folder=str(tmp_path)).materialise("dataset")
+    other = Graph.of(linear.name, dataset_folder=str(tmp_path)).materialise("dataset")
     assert other.success
     assert other.metadata("dataset", "source") == str(tmp_path)
     assert other.found("dataset files_and_shapes", "training_images") == 100
@@ -281,7 +281,7 @@ def test_other_data_make_another_version(linear: Graph, tmp_path: Path) -> None:
 def test_a_folder_without_labels_is_refused_by_name(linear: Graph, tmp_path: Path) -> None:
     complete = Path(str(linear.lifecycle.dataset_folder))
     shutil.copy(complete / idx.TRAIN_IMAGES, tmp_path)
-    ran = Graph.quick(linear.name, dataset_folder=str(tmp_path)).materialise("dataset")
+    ran = Graph.of(linear.name, dataset_folder=str(tmp_path)).materialise("dataset")
     assert not ran.success
     failure = ran.failure(f"{linear.name}__dataset")
     assert str(tmp_path) in failure

@@ -48,7 +48,7 @@ def plots(
     local_clouds: LocalSettings, digits: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Plot]]:
     """Makes trainings; at the end those that a failed test left are let go."""
-    assert Graph.quick("cancelled", dataset_folder=str(digits)).materialise("dataset").success
+    assert Graph.of("cancelled", dataset_folder=str(digits)).materialise("dataset").success
     folder, made = tmp_path_factory.mktemp("plots"), []
 
     def make() -> Plot:

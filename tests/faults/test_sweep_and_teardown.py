@@ -41,7 +41,7 @@ def garden(
     local_clouds: LocalSettings, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Garden]:
     name = f"g{random.Random(request.node.nodeid).randrange(10**8):08}"
-    with Garden(Graph.quick(name), tmp_path).cleared_at_the_end() as made:
+    with Garden(Graph.of(name), tmp_path).cleared_at_the_end() as made:
         yield made
 
 

@@ -5,7 +5,6 @@ import os
 import sys
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 from sagemaker_lab import WAIT, Lab
 
 from mc_assets.resources.artifact_store import ArtifactStore
@@ -13,7 +12,7 @@ from mc_assets.target import CloudTarget
 
 
 def main(prefix: str, name: str, forward: str, retries: str) -> int:
-    store = ArtifactStore(target=CloudTarget(), s3=S3Resource(), prefix=prefix)
+    store = ArtifactStore(target=CloudTarget(), prefix=prefix)
     environment = json.loads(os.environ["JOB_ENVIRONMENT"])
     lab = Lab(store, name, environment, forward_termination=forward == "forward")
     policy = dg.RetryPolicy(max_retries=int(retries)) if int(retries) else None

@@ -1,10 +1,13 @@
 """S3 as the graph uses it, on the local S3: content keys, records, verdicts, and changed bytes."""
 
+import hashlib
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from mc_assets.artifacts import Dataset, Verdict
-from mc_assets.resources.artifact_store import ArtifactStore, split_uri
+from mc_assets.resources.artifact_store import CHUNK, ArtifactStore, split_uri
 
 
 def verdict(check: str, passed: bool = True) -> Verdict:
@@ -31,6 +34,27 @@ def test_bytes_changed_behind_our_back_are_refused(store: ArtifactStore) -> None
     store.client.put_object(Bucket=store.bucket, Key=stored.key, Body=b"hellO")
     with pytest.raises(dg.Failure, match="was changed after it was recorded"):
         store.read(stored)
+
+
+def test_a_file_goes_up_and_comes_down_in_pieces(store: ArtifactStore, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 80_000  # of three parts
+    (tmp_path / "file").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    stored = store.put_file("things/file", tmp_path / "file", sha256)
+    assert store.has(stored)
+    assert store.measure(stored.uri) == stored
+    pieces = list(store.stream(stored))
+    assert b"".join(pieces) == content
+    assert max(map(len, pieces)) <= CHUNK
+
+
+def test_a_stream_of_changed_bytes_ends_in_a_refusal(store: ArtifactStore) -> None:
+    stored = store.put_bytes("things/a", b"hello")
+    store.client.put_object(Bucket=store.bucket, Key=stored.key, Body=b"hellO")
+    stream = store.stream(stored)
+    assert next(stream) == b"hellO"
+    with pytest.raises(dg.Failure, match="was changed after it was recorded"):
+        next(stream)
 
 
 def test_what_is_not_there_is_none(store: ArtifactStore) -> None:

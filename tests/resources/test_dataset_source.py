@@ -1,6 +1,7 @@
 """Where the data comes from: known bytes only, every failed source named, a user's own folder."""
 
 import gzip
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from mc_assets import idx
 from mc_assets.resources import dataset_source
-from mc_assets.resources.dataset_source import DatasetSource, read_folder
+from mc_assets.resources.dataset_source import DatasetSource, own_files
 
 
 def test_with_no_npm_and_no_network_every_source_is_named_with_its_reason(
@@ -51,8 +52,16 @@ def test_a_folder_of_ones_own_may_be_compressed(mnist_subset: Path, tmp_path: Pa
     into.mkdir()
     plain = folder / idx.TRAIN_IMAGES
     plain.with_suffix(".gz").write_bytes(gzip.compress(plain.read_bytes()))
-    read_folder(folder, into)
-    assert (into / idx.TRAIN_IMAGES).read_bytes() == plain.read_bytes()
+    plain_files = own_files(folder, into)
+    assert {file.path.parent for file in plain_files.values()} == {folder}  # read in place
+    content = plain.read_bytes()
+    plain.unlink()
+    files = own_files(folder, into)
+    assert files[idx.TRAIN_IMAGES].path.parent == into
+    assert files[idx.TRAIN_IMAGES].path.read_bytes() == content
+    facts = {name: (file.sha256, file.size) for name, file in files.items()}
+    assert facts == {name: (file.sha256, file.size) for name, file in plain_files.items()}
+    assert facts[idx.TRAIN_IMAGES] == (hashlib.sha256(content).hexdigest(), len(content))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +79,7 @@ def test_a_folder_that_cannot_be_used_says_which_file(
     shutil.copytree(mnist_subset, folder)
     damage(folder / idx.TEST_LABELS)
     with pytest.raises(dg.Failure, match="cannot be used") as caught:
-        read_folder(folder, tmp_path)
+        own_files(folder, tmp_path)
     assert said in (caught.value.description or "")
 
 

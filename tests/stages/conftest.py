@@ -31,7 +31,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def seed(local_clouds: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """A graph whose dataset, a small one made up, is in S3."""
     folder = folder_of(tmp_path_factory.mktemp("data"))
-    graph = Graph.quick("seed", dataset_folder=str(folder), gates=GATES)
+    graph = Graph.of("seed", dataset_folder=str(folder), gates=GATES)
     assert graph.materialise("dataset").success
     return graph
 
@@ -39,7 +39,7 @@ def seed(local_clouds: LocalSettings, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def hand(seed: Graph, name: str) -> ByHand:
     """A graph of this test's own that has the seed's dataset."""
-    hand = ByHand(Graph.quick(name, gates=GATES))
+    hand = ByHand(Graph.of(name, gates=GATES))
     hand.dataset(seed.record("dataset"))
     return hand
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("local_clouds")
 
 
 def materialised(name: str, folder: Path) -> Ran:
-    return Graph.quick(name, dataset_folder=str(folder)).materialise("dataset")
+    return Graph.of(name, dataset_folder=str(folder)).materialise("dataset")
 
 
 def test_a_sound_dataset_passes_every_check(name: str, tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_what_is_no_idx_file_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_an_object_changed_in_the_bucket_is_found(name: str, tmp_path: Path) -> None:
-    graph = Graph.quick(name, dataset_folder=str(folder_of(tmp_path)))
+    graph = Graph.of(name, dataset_folder=str(folder_of(tmp_path)))
     assert graph.materialise("dataset").success
     store, file = graph.store, graph.record("dataset").files[idx.TRAIN_IMAGES]
     store.client.put_object(Bucket=store.bucket, Key=file.key, Body=b"x" * file.size)
     checked = graph.check("dataset")
     assert not checked.success
-    failure = checked.failure(f"{name}__dataset_files_and_shapes")
+    failure = checked.failure(f"{name}__dataset_contents")
     assert "was changed after it was recorded" in failure

@@ -37,7 +37,7 @@ def test_the_stage_packs_what_passes_every_check(with_model: ByHand) -> None:
 def test_a_package_over_its_budget_blocks(with_model: ByHand) -> None:
     graph = with_model.graph
     gates = {"min_endpoint_accuracy": 0.5, "max_package_bytes": 10_000}
-    strict = Graph.quick(graph.name, gates=gates).materialise("function_package")
+    strict = Graph.of(graph.name, gates=gates).materialise("function_package")
     assert not strict.success
     assert strict.failed_checks == {"function_package contents"}
     problems = strict.found("function_package contents", "problems")

@@ -63,7 +63,7 @@ def test_an_accuracy_below_the_floor_blocks(hand: ByHand) -> None:
 
 def test_a_script_that_saves_nothing_is_caught(hand: ByHand, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print('all done')\n")
-    graph = Graph.quick(hand.graph.name, training={"code": str(tmp_path)})
+    graph = Graph.of(hand.graph.name, training={"code": str(tmp_path)})
     ran = graph.materialise("trained_model")
     assert not ran.success
     assert "trained_model archive_contents" in ran.failed_checks
@@ -71,7 +71,7 @@ def test_a_script_that_saves_nothing_is_caught(hand: ByHand, tmp_path: Path) -> 
 
 def test_a_job_beyond_the_budget_is_never_submitted(hand: ByHand) -> None:
     cost = {"prices": {"ml.m5.xlarge": 0.23}, "as_of": "2026-11", "budget_per_job": 0.2}
-    graph = Graph.quick(hand.graph.name, training={"cost": cost, "max_runtime": 3600})
+    graph = Graph.of(hand.graph.name, training={"cost": cost, "max_runtime": 3600})
     ran = graph.materialise("trained_model")
     assert ran.failure(f"{graph.name}__trained_model").startswith(
         "No training job was started: 3600 s cost up to 0.23 USD"
@@ -85,7 +85,7 @@ def priced(hand: ByHand, folder: Path, script: str) -> Graph:
     (folder / "train.py").write_text(script)
     cost = {"prices": {"ml.m5.xlarge": 3600.0}, "as_of": "2026-11", "budget_per_job": 10000}
     training = {"code": str(folder), "cost": cost, "spot": True, "max_runtime": 60}
-    return Graph.quick(hand.graph.name, training=training)
+    return Graph.of(hand.graph.name, training=training)
 
 
 def test_a_job_tells_what_it_cost_and_its_adoption_that_it_cost_nothing_more(
@@ -136,7 +136,7 @@ def test_metrics_that_are_no_numbers_are_not_recorded(
 ) -> None:
     files = {**FILES, "metrics.json": metrics.encode()}
     (tmp_path / "train.py").write_text(SAVE_ALL.format(files=files))
-    graph = Graph.quick(hand.graph.name, training={"code": str(tmp_path)})
+    graph = Graph.of(hand.graph.name, training={"code": str(tmp_path)})
     ran = graph.materialise("trained_model")
     assert ran.failed_checks == {"trained_model training_metrics"}
     assert said in str(ran.checks["trained_model training_metrics"].description)
@@ -148,7 +148,7 @@ def test_a_job_that_may_outlive_its_run_says_so(
     hand: ByHand, tmp_path: Path, *, forwards: bool, tagged: bool
 ) -> None:
     (tmp_path / "train.py").write_text(SAVE)
-    graph = Graph.quick(hand.graph.name, training={"code": str(tmp_path)})
+    graph = Graph.of(hand.graph.name, training={"code": str(tmp_path)})
     training = SageMakerTraining(store=graph.store, forward_termination=forwards)
     graph = replace(graph, overrides={**graph.overrides, "sagemaker": training})
     graph.materialise("trained_model")
@@ -160,7 +160,7 @@ def test_a_job_that_may_outlive_its_run_says_so(
 def test_a_job_without_a_network_gets_its_code_all_the_same(hand: ByHand, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SAVE)
     training = {"code": str(tmp_path), "network_isolation": True}
-    ran = Graph.quick(hand.graph.name, training=training).materialise("trained_model")
+    ran = Graph.of(hand.graph.name, training=training).materialise("trained_model")
     assert ran.metadata("trained_model", "job") == "trained"
 
 
@@ -197,7 +197,7 @@ def test_a_completed_job_without_its_archive_says_so(hand: ByHand, tmp_path: Pat
 
     archives: list[str] = []
     (tmp_path / "train.py").write_text(SAVE)
-    graph = Graph.quick(hand.graph.name, training={"code": str(tmp_path)})
+    graph = Graph.of(hand.graph.name, training={"code": str(tmp_path)})
     with every_description(delete_archive):
         ran = graph.materialise("trained_model")
     job = archives[0].split("/")[-3]
