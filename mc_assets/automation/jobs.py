@@ -40,7 +40,7 @@ def build_teardown_job(model: ModelSettings, prefix: str) -> dg.JobDefinition:
     def stop_training_jobs(
         context: dg.OpExecutionContext, artifact_store: ArtifactStore, sagemaker: SageMakerTraining
     ) -> list[str]:
-        jobs = TrainingJobs(sagemaker.pipes_client().client, model.name)
+        jobs = TrainingJobs(sagemaker.pipes_client(), model.name)
         stopped = [job.name for job in jobs.in_progress()]
         for name in stopped:
             jobs.stop(name)

@@ -39,7 +39,7 @@ def build_sweep_job(model: ModelSettings, prefix: str) -> dg.JobDefinition:
         orphans = OrphanSearch(
             model,
             artifact_store,
-            TrainingJobs(sagemaker.pipes_client().client, model.name),
+            TrainingJobs(sagemaker.pipes_client(), model.name),
             ResourceGroup(azure_functions, hosting),
             Runs(context.instance, model.name, context.run.run_id),
             context.log.info,

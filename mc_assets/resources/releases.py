@@ -11,6 +11,7 @@ from mc_assets.artifacts import Endpoint
 from mc_assets.hosting import Hosting
 from mc_assets.interrupts import uninterrupted
 from mc_assets.outcomes import deployment_outcome
+from mc_assets.polling import growing_pause
 from mc_assets.resources.azure_functions import AzureFunctions, FunctionApp
 from mc_assets.resources.endpoint_client import EndpointClient, serving, warm_up
 from mc_assets.resources.release_pool import dead_runs_looked_for, ensure_limited
@@ -136,7 +137,8 @@ class Releases(dg.ConfigurableResource):
 
     def _require_functions(self, app: FunctionApp, deployment: Deployment) -> None:
         """Azure reports a deployment as a success even when the app in it cannot be imported."""
-        deadline = time.monotonic() + self.functions_timeout_seconds
+        began = time.monotonic()
+        deadline = began + self.functions_timeout_seconds
         while not set(found := self.azure.function_names(app)) >= FUNCTIONS:
             log_tail = self.scm.log_tail(app, deployment.id)
             if time.monotonic() > deadline or "Traceback" in log_tail:
@@ -146,7 +148,7 @@ class Releases(dg.ConfigurableResource):
                     f"it, not {sorted(FUNCTIONS)}. {outcome.advice} It ends:\n{log_tail}",
                     allow_retries=outcome.is_retryable,
                 )
-            time.sleep(2)
+            time.sleep(growing_pause(began, longest=2))
 
     def _warm_up(self, app: FunctionApp, candidate: Candidate) -> float:
         return warm_up(

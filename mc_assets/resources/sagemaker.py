@@ -34,6 +34,7 @@ from mc_assets.outcomes import (
     training_outcome,
 )
 from mc_assets.ownership import RUN_TAG
+from mc_assets.polling import growing_pause
 from mc_assets.resources.aws_failures import aws_failures_named, whole
 from mc_assets.run_state import run_state
 
@@ -56,6 +57,20 @@ class TrainingInvocation(PipesClientCompletedInvocation):
         self.how = how
 
 
+class TrainingFailure(dg.Failure):
+    """A training job that did not complete: DescribeTrainingJob's last answer about it."""
+
+    def __init__(self, job: Mapping[str, Any], told: Mapping[str, Any] | None = None) -> None:
+        outcome = training_outcome(job)
+        super().__init__(
+            f"Training job {job['TrainingJobName']} ended {job['TrainingJobStatus']}: "
+            f"{last_word(job).rstrip('.')}. {outcome.advice}",
+            metadata={**_job_metadata(job, "failed"), **(told or {})},
+            allow_retries=outcome.is_retryable,
+        )
+        self.job = job
+
+
 class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
     """Runs SageMaker training jobs, and never pays for the same one twice.
 
@@ -66,9 +81,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         client: boto3's `sagemaker` client; made on first use from the environment if not given.
         logs_client: boto3's `logs` client, likewise.
         forward_termination: whether an interrupted run stops its training job.
-        max_poll_seconds: the longest pause between two DescribeTrainingJob calls. Pauses start at
-            half a second and grow with the age of the job, so a short job is not waited for long
-            and a long one is asked about seldom.
+        max_poll_seconds: the longest pause between two DescribeTrainingJob calls; pauses grow with
+            the age of the job.
 
     The script may speak Dagster Pipes on its standard output; one that does not is judged by the
     job's status alone.
@@ -207,7 +221,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
                 context.log.info(f"Training job {name} is being stopped: waiting for its end.")
                 started = time.monotonic()
             with raise_execution_interrupts():  # there is nothing to stop here
-                time.sleep(self._pause(_grown(started)))
+                time.sleep(self._pause(growing_pause(started, self.max_poll_seconds)))
 
     def _start(
         self,
@@ -252,10 +266,10 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
                 )
             if job["TrainingJobStatus"] not in GOING_ON:
                 # CloudWatch takes in the last lines after the job has its final status.
-                time.sleep(LOG_SETTLE_SECONDS)
+                time.sleep(growing_pause(started, LOG_SETTLE_SECONDS))
                 reader.forward(context, name)
                 return job
-            time.sleep(self._pause(_grown(started)))
+            time.sleep(self._pause(growing_pause(started, self.max_poll_seconds)))
 
     def _look(self, context: dg.AssetExecutionContext, name: str) -> Mapping[str, Any] | None:
         """The description of a job that goes on, or None if it really is gone.
@@ -285,7 +299,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         try:
             if is_own or self._is_to_be_stopped(context, name):
                 context.log.info(f"The run was interrupted: stopping training job {name}.")
-                self._end(name)
+                self.end(name)
         except dg.Failure as failure:
             context.log.error(  # noqa: TRY400 - what counts is the job that goes on
                 f"{failure.description} Stop training job {name} by hand: it is paid for."
@@ -311,7 +325,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
             )
         return False
 
-    def _end(self, name: str) -> None:
+    def end(self, name: str) -> None:
+        """Stop a job; one that has just ended by itself, or is gone, is as good."""
         try:
             with aws_failures_named(f"the end of training job {name}"):
                 self.client.stop_training_job(TrainingJobName=name)
@@ -319,7 +334,6 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
             job = self.describe(name)
             if job is not None and job["TrainingJobStatus"] == "InProgress":
                 raise
-            # It has just ended by itself.
 
 
 class TrainingLogReader(dg.PipesMessageReader):
@@ -423,15 +437,8 @@ def _forbid_restart(context: dg.AssetExecutionContext, interruption: BaseExcepti
 
 
 def _raise_unless_completed(job: Mapping[str, Any]) -> None:
-    status, name = job["TrainingJobStatus"], job["TrainingJobName"]
-    if status == "Completed":
-        return
-    outcome = training_outcome(job)
-    raise dg.Failure(
-        f"Training job {name} ended {status}: {last_word(job).rstrip('.')}. {outcome.advice}",
-        metadata=_job_metadata(job, "failed"),
-        allow_retries=outcome.is_retryable,
-    )
+    if job["TrainingJobStatus"] != COMPLETED:
+        raise TrainingFailure(job)
 
 
 def _how_found(job: Mapping[str, Any] | None) -> str:
@@ -446,11 +453,6 @@ def _is_missing(error: Mapping[str, Any]) -> bool:
     if error["Code"] == "ValidationException":
         return "not found" in error.get("Message", "").lower()
     return error["Code"] == "ResourceNotFound"
-
-
-def _grown(started: float) -> float:
-    """A tenth of the time that has passed: waiting costs at most a tenth of the job."""
-    return 0.5 + (time.monotonic() - started) / 10
 
 
 @contextmanager

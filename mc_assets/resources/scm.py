@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from mc_assets.outcomes import DEPLOYED, DEPLOYING, azure_outcome, deployment_outcome
+from mc_assets.polling import growing_pause
 from mc_assets.resources.azure_failures import refuse_untrusted
 from mc_assets.resources.azure_functions import AzureFunctions, FunctionApp
 
@@ -35,7 +36,7 @@ class ScmSite(dg.ConfigurableResource):
     azure: dg.ResourceDependency[AzureFunctions]
     timeout_seconds: int = 900
     ready_seconds: int = 120
-    poll_seconds: float = 1.0
+    max_poll_seconds: float = 2.0
     answer_seconds: int = 120
 
     def deploy(self, app: FunctionApp, package: bytes, log: Callable[[str], None]) -> Deployment:
@@ -58,12 +59,13 @@ class ScmSite(dg.ConfigurableResource):
         What a run has sent goes on without the run, and would replace what serves until then. One
         that never ends is left after `timeout_seconds`: it must not be in the way of going back.
         """
-        deadline = time.monotonic() + self.timeout_seconds
+        began = time.monotonic()
+        deadline = began + self.timeout_seconds
         if not _is_under_way(self._latest(app, deadline)):
             return False
         log(f"A deployment to {app.label} is under way, begun before: waiting for its end.")
         while time.monotonic() < deadline and _is_under_way(self._latest(app, deadline)):
-            time.sleep(self.poll_seconds)
+            time.sleep(growing_pause(began, self.max_poll_seconds))
         return True
 
     def _send(self, app: FunctionApp, package: bytes, before: str | None, deadline: float) -> str:
@@ -96,7 +98,8 @@ class ScmSite(dg.ConfigurableResource):
         """The answer of an SCM site that is up: it comes late, and restarts with every setting."""
         limit = min(deadline, time.monotonic() + self.ready_seconds)
         while True:
-            pause = self.poll_seconds
+            # Not growing from next to nothing: what is asked again may be the whole package.
+            pause = self.max_poll_seconds / 2
             try:
                 answer = ask()
             except NoAnswerError as error:
@@ -106,7 +109,7 @@ class ScmSite(dg.ConfigurableResource):
                     return answer
                 reason = _told(answer)
                 pause = max(pause, _retry_after(answer))
-            if time.monotonic() + pause > limit + self.poll_seconds:
+            if time.monotonic() + pause > limit + self.max_poll_seconds:
                 raise dg.Failure(
                     f"{app.scm_url}{path} could not be reached in {self.ready_seconds} s: {reason}"
                 )
@@ -125,6 +128,7 @@ class ScmSite(dg.ConfigurableResource):
         `latest` is the deployment `before` this one for as long as this one's record is unwritten.
         """
         seen: set[str] = set()
+        began = time.monotonic()
         while True:
             answer = self._ask(app, f"/api/deployments/{deployment}")
             if answer is not None and answer.status_code in {401, 403}:
@@ -138,9 +142,10 @@ class ScmSite(dg.ConfigurableResource):
                     return record
                 if status is not None and status not in DEPLOYING:
                     raise self._failure(app, record)
-            self._pause_until(deadline, app, answer)
+            self._require_time(deadline, app, answer)
+            time.sleep(growing_pause(began, self.max_poll_seconds))
 
-    def _pause_until(self, deadline: float, app: FunctionApp, answer: Any) -> None:
+    def _require_time(self, deadline: float, app: FunctionApp, answer: Any) -> None:
         if time.monotonic() > deadline:
             last = "its site does not answer" if answer is None else _told(answer)
             ended, outcome = deployment_outcome("TimedOut")
@@ -149,7 +154,6 @@ class ScmSite(dg.ConfigurableResource):
                 f"{outcome.advice}",
                 allow_retries=outcome.is_retryable,
             )
-        time.sleep(self.poll_seconds)
 
     def _latest_id(self, app: FunctionApp, deadline: float) -> str | None:
         """The deployment that is there before ours.

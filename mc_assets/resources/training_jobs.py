@@ -8,10 +8,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import dagster as dg
-
 from mc_assets.ownership import is_owned
 from mc_assets.resources.aws_failures import aws_failures_named
+from mc_assets.resources.sagemaker import PipesSageMakerClient
 
 S3_URI = re.compile(r's3://[^"\\\s]+')
 
@@ -28,9 +27,9 @@ class OwnJob:
 
 @dataclass(frozen=True)
 class TrainingJobs:
-    """One model's jobs by boto3's `sagemaker` client; the names of others are never told."""
+    """One model's jobs; the names of others are never told."""
 
-    client: Any
+    clients: PipesSageMakerClient
     model: str
 
     def in_progress(self) -> list[OwnJob]:
@@ -48,29 +47,21 @@ class TrainingJobs:
     def addresses(self, job: OwnJob) -> set[str]:
         """Everything in S3 that the job reads or writes, as its description names it."""
         with aws_failures_named(f"the description of training job {job.name}"):
-            told = self.client.describe_training_job(TrainingJobName=job.name)
+            told = self.clients.client.describe_training_job(TrainingJobName=job.name)
         # Below its output path are all jobs' outputs; its own are in a folder of its name.
         outputs = told.pop("OutputDataConfig")["S3OutputPath"]
         found = S3_URI.findall(json.dumps(told, default=str))
         return {*found, f"{outputs.rstrip('/')}/{job.name}"}
 
     def stop(self, name: str) -> None:
-        """Stop a job; one that has just ended by itself is as good."""
-        try:
-            with aws_failures_named(f"the end of training job {name}"):
-                self.client.stop_training_job(TrainingJobName=name)
-        except dg.Failure:
-            with aws_failures_named(f"the description of training job {name}"):
-                told = self.client.describe_training_job(TrainingJobName=name)
-            if told["TrainingJobStatus"] == "InProgress":
-                raise
+        self.clients.end(name)
 
     def _own(self, **wanted: Any) -> Iterator[OwnJob]:
         # Every job of the model begins like this, which keeps the calls for tags few.
         beginning = f"{self.model}-"
         asked = {"NameContains": beginning, **wanted}
         with aws_failures_named("the list of training jobs"):
-            pages = self.client.get_paginator("list_training_jobs").paginate(**asked)
+            pages = self.clients.client.get_paginator("list_training_jobs").paginate(**asked)
             found = [job for page in pages for job in page["TrainingJobSummaries"]]
         for job in found:
             if not job["TrainingJobName"].startswith(beginning):
@@ -84,7 +75,7 @@ class TrainingJobs:
     def _tags(self, arn: str) -> dict[str, str]:
         if arn not in self._known_tags:
             with aws_failures_named(f"the tags of training job {arn}"):
-                pages = self.client.get_paginator("list_tags").paginate(ResourceArn=arn)
+                pages = self.clients.client.get_paginator("list_tags").paginate(ResourceArn=arn)
                 self._known_tags[arn] = {
                     tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]
                 }

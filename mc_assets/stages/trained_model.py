@@ -4,7 +4,6 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -18,6 +17,7 @@ from mc_assets.model_settings import ModelSettings
 from mc_assets.outcomes import WITHOUT_ARCHIVE
 from mc_assets.ownership import OUTLIVES_RUN_TAG, ownership_tags
 from mc_assets.resources.artifact_store import ArtifactStore
+from mc_assets.resources.sagemaker import TrainingFailure
 from mc_assets.resources.training import SageMakerTraining
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
@@ -86,7 +86,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         base_name = job_base_name(
             model.name, identity, _root_run_id(context) if config.retrain else None
         )
-        with _priced_failures(model):
+        try:
             invocation = sagemaker.pipes_client().run(
                 context=context,
                 base_name=base_name,
@@ -95,6 +95,10 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 ),
                 is_usable=lambda job: _has_artifact(artifact_store, job),
             )
+        except TrainingFailure as failure:  # which is paid for too
+            raise TrainingFailure(
+                failure.job, _cost_metadata(model, failure.job, "failed")
+            ) from failure
         record = _record(model, dataset, artifact_store, invocation.job)
         return dg.MaterializeResult(
             value=record,
@@ -254,32 +258,13 @@ def _cost_metadata(model: ModelSettings, job: Mapping[str, Any], how: str) -> di
 
 
 def _job_cost(
-    model: ModelSettings, instance_type: str, billable: float, instances: int = 1
+    model: ModelSettings, instance_type: str, billable: float, instances: int
 ) -> dict[str, Any]:
     prices = model.budget.prices
     cost = prices.cost(instance_type, billable, instances)
     if cost is None:
         return {}
     return {"job_cost": round(cost, 6), "price": prices.quote(instance_type)}
-
-
-@contextmanager
-def _priced_failures(model: ModelSettings) -> Iterator[None]:
-    """A job that failed or was stopped is paid for too: its failure says how much."""
-    try:
-        yield
-    except dg.Failure as failure:
-        billable = failure.metadata.get("billable_seconds")
-        if not isinstance(billable, dg.IntMetadataValue) or billable.value is None:
-            raise
-        told = _job_cost(model, model.training.instance_type, billable.value)
-        if "job_cost" in told:
-            told["estimated_cost"] = told["job_cost"]
-        raise dg.Failure(
-            failure.description,
-            metadata={**failure.metadata, **told},
-            allow_retries=failure.allow_retries,
-        ) from failure
 
 
 def _metrics(store: ArtifactStore, archive: StoredObject) -> dict[str, float]:

@@ -10,7 +10,6 @@ from unittest.mock import patch
 
 import dagster as dg
 import numpy as np
-from dagster_aws.s3 import S3Resource
 from fault_proxy import FaultProxy
 from refusals import SLOW
 
@@ -184,7 +183,7 @@ def deploying(plan: Any, place: Place) -> Prepared:
     assert app is not None
     scm = ScmSite(
         azure=azure,
-        poll_seconds=0.5,
+        max_poll_seconds=0.5,
         ready_seconds=30,
         timeout_seconds=45,
         answer_seconds=PATIENCE if place.fault == SLOW else 60,
@@ -228,9 +227,9 @@ def candidate_of(folder: Path) -> Candidate:
 def stores_of(place: Place) -> tuple[ArtifactStore, ArtifactStore]:
     """The same place in S3, through the proxy and straight."""
     with place.pointing() as target:
-        disturbed = ArtifactStore(target=target, s3=S3Resource(), prefix="faults")
+        disturbed = ArtifactStore(target=target, prefix="faults")
         _be_patient(disturbed.client, place.fault)
-    direct = ArtifactStore(target=place.direct["target"], s3=S3Resource(), prefix="faults")
+    direct = ArtifactStore(target=place.direct["target"], prefix="faults")
     return disturbed, direct
 
 

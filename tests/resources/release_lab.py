@@ -68,7 +68,7 @@ class ReleaseLab:
 
     @cached_property
     def scm(self) -> ScmSite:
-        return ScmSite(azure=self.azure, poll_seconds=0.2)
+        return ScmSite(azure=self.azure, max_poll_seconds=0.2)
 
     @cached_property
     def releases(self) -> Releases:

@@ -233,7 +233,7 @@ def test_a_job_that_cannot_be_stopped_is_named(lab: Lab) -> None:
     assert [line for line in ran.messages if f"Stop training job {lab.base_name}-1 by hand" in line]
     assert lab.jobs == {"1": "InProgress"}
     with pytest.raises(dg.Failure, match="1 validation error"):
-        TrainingJobs(lab.pipes.client, lab.base_name).stop(f"{lab.base_name}-1")
+        TrainingJobs(lab.pipes, lab.base_name).stop(f"{lab.base_name}-1")
     lab.gate.touch()
 
 
@@ -248,4 +248,4 @@ def test_a_job_that_ends_before_it_is_stopped_is_as_good(lab: Lab) -> None:
     assert not ran.success
     assert not [line for line in ran.messages if "by hand" in line]
     assert lab.jobs == {"1": "Completed"}
-    TrainingJobs(lab.pipes.client, lab.base_name).stop(f"{lab.base_name}-1")
+    TrainingJobs(lab.pipes, lab.base_name).stop(f"{lab.base_name}-1")

@@ -79,7 +79,7 @@ def test_a_deployment_under_way_is_not_disturbed(lab: ReleaseLab, gate: Path) ->
 
 
 def test_a_deployment_that_does_not_end_is_given_up(lab: ReleaseLab, gate: Path) -> None:
-    impatient = ScmSite(azure=lab.azure, timeout_seconds=1, poll_seconds=0.2)
+    impatient = ScmSite(azure=lab.azure, timeout_seconds=1, max_poll_seconds=0.2)
     try:
         with pytest.raises(dg.Failure, match="did not end within 1 s") as refused:
             impatient.deploy(ensure(lab), gated_package(), lab.lines.append)
@@ -98,7 +98,7 @@ def test_bytes_that_are_no_zip_are_refused(lab: ReleaseLab) -> None:
 
 def test_a_site_that_is_gone_is_named(lab: ReleaseLab) -> None:
     app = replace(ensure(lab), scm_url="https://127.0.0.1:1")
-    impatient = ScmSite(azure=lab.azure, ready_seconds=1, poll_seconds=0.2)
+    impatient = ScmSite(azure=lab.azure, ready_seconds=1, max_poll_seconds=0.2)
     with pytest.raises(
         dg.Failure,
         match=r"127\.0\.0\.1:1/api/deployments/latest could not be reached in 1 s: .+refused",
