@@ -27,7 +27,7 @@ ASSETS = {
     "mnist/staged_endpoint": {"prediction_accuracy", "latency", "rejects_bad_input"},
     "mnist/live_endpoint": {"prediction_accuracy", "serves_promoted_version", "latency"},
 }
-HEAVY = ("torch", "sagemaker", "onnxruntime", "onnx", "azure", "matplotlib", "moto")
+HEAVY = ("torch", "sagemaker", "onnxruntime", "onnx", "azure", "matplotlib", "moto", "dagster_aws")
 
 
 @pytest.fixture(scope="module")

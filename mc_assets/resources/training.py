@@ -1,43 +1,10 @@
 """SageMaker training as the graph uses it: the Pipes client and the image to train in."""
 
-import json
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import dagster as dg
-from dagster_pipes import PipesContextData, PipesParams
 
 from mc_assets.resources.artifact_store import CONTEXTS, ArtifactStore
-from mc_assets.resources.aws_failures import aws_failures_named
 from mc_assets.resources.sagemaker import PipesSageMakerClient
 from mc_assets.training_image import training_image
-
-
-class S3ContextInjector(dg.PipesContextInjector):
-    """Leaves the step's context in S3, where `dagster_pipes.PipesS3ContextLoader` finds it.
-
-    It stays where the step fails or is interrupted: the job may go on and read it.
-    """
-
-    def __init__(self, store: ArtifactStore) -> None:
-        self._store = store
-
-    @contextmanager
-    def inject_context(self, context_data: PipesContextData) -> Iterator[PipesParams]:
-        bucket, prefix = self._store.bucket, self._store.prefix
-        place = {
-            "Bucket": bucket,
-            "Key": f"{prefix}/{CONTEXTS}/{secrets.token_hex(16)}/context.json",
-        }
-        with aws_failures_named("the step's context for the training script"):
-            self._store.client.put_object(**place, Body=json.dumps(context_data).encode())
-        yield {"bucket": bucket, "key": place["Key"]}
-        with aws_failures_named("the end of the training script's context"):
-            self._store.client.delete_object(**place)
-
-    def no_messages_debug_text(self) -> str:
-        return "Left the context in S3, for dagster_pipes.PipesS3ContextLoader."
 
 
 class SageMakerTraining(dg.ConfigurableResource):
@@ -48,8 +15,15 @@ class SageMakerTraining(dg.ConfigurableResource):
     max_poll_seconds: float = 15.0
 
     def pipes_client(self) -> PipesSageMakerClient:
+        # It imports all of dagster-aws's components: 0.8 s for who trains, not for every load.
+        from dagster_aws.pipes import PipesS3ContextInjector
+
         return PipesSageMakerClient(
-            context_injector=S3ContextInjector(self.store),
+            context_injector=PipesS3ContextInjector(
+                bucket=self.store.bucket,
+                client=self.store.client,
+                key_prefix=f"{self.store.prefix}/{CONTEXTS}/",
+            ),
             forward_termination=self.forward_termination,
             max_poll_seconds=self.max_poll_seconds,
         )
