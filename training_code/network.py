@@ -37,12 +37,12 @@ def walkthrough() -> nn.Sequential:
 
 
 def compact() -> nn.Sequential:
-    """Three convolutions and one dense layer, 26,122 parameters.
+    """Three convolutions and one dense layer, 29,322 parameters.
 
     The two outermost rows and columns are cut off: digits fill the 20 pixels in the middle, and
     without the margin a step takes a fifth less time at the same accuracy (99.12 against 99.14 %
     of 10,000 held-out images, four seeds). Pooling comes before normalising and rectifying: a
-    quarter of the numbers.
+    quarter of the numbers. After the last convolution there is none: 3 by 3 are left.
     """
     return nn.Sequential(
         nn.ZeroPad2d(-2),
@@ -54,12 +54,11 @@ def compact() -> nn.Sequential:
         nn.MaxPool2d(2),
         BatchShift(32),
         nn.ReLU(inplace=True),
-        nn.Conv2d(32, 64, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, bias=False),
         BatchShift(64),
         nn.ReLU(inplace=True),
         nn.Flatten(),
-        nn.Linear(64 * 2 * 2, CLASSES),
+        nn.Linear(64 * 3 * 3, CLASSES),
         nn.LogSoftmax(1),
     )
 
