@@ -10,10 +10,11 @@ import json
 import logging
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mc_assets.local_cloud.aws.s3_streams import FileSpan
 from mc_assets.local_cloud.settings import write_atomically
 
 Document = dict[str, Any]
@@ -27,12 +28,16 @@ class FileBody:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._position = 0
+        self.lazy = False
 
     def seek(self, position: int) -> int:
         self._position = position
         return position
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1) -> Any:
+        """The bytes; while `lazy`, something that will read them when they are sent."""
+        if self.lazy:
+            return FileSpan.whole(self.path)
         with self.path.open("rb") as stream:
             stream.seek(self._position)
             data = stream.read(size)
@@ -85,7 +90,9 @@ class S3Files:
     def body(self, bucket: str, document: Document) -> FileBody:
         return FileBody(self._folder(bucket) / document["body"])
 
-    def write_object(self, bucket: str, document: Document, content: BinaryIO) -> Document:
+    def write_object(
+        self, bucket: str, document: Document, write: Callable[[BinaryIO], None]
+    ) -> Document:
         """Write body, then document; returns the document as written, with its body's name.
 
         Raises:
@@ -96,7 +103,7 @@ class S3Files:
         path = self._folder(bucket) / name
         try:
             with path.open("wb") as stream:
-                shutil.copyfileobj(content, stream, 1 << 20)
+                write(stream)
             self.write_document(bucket, written)
         except OSError:
             path.unlink(missing_ok=True)

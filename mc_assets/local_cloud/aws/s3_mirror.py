@@ -10,10 +10,12 @@ import logging
 import re
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 from xml.sax.saxutils import escape
@@ -24,6 +26,7 @@ from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
 from mc_assets.local_cloud.aws.s3_files import Document, FileBody, S3Files
+from mc_assets.local_cloud.aws.s3_streams import PIECE_BYTES, joined_parts
 from mc_assets.local_cloud.settings import ACCOUNT_ID, REGION
 
 logger = logging.getLogger(__name__)
@@ -99,14 +102,13 @@ class S3Mirror:
         with self._lock:
             held = _backend().get_bucket(bucket)
             document = _plain_document(held, key, path.stat().st_size, etag)
-            with path.open("rb") as stream:
-                written = self._files.write_object(bucket, document, stream)
+            written = self._files.write_object(bucket, document, partial(_copy_file, path))
             _install(held, written, self._files.body(bucket, written))
 
     def _read(self, request: Request) -> Response:
         # Alone: moto walks its dictionaries, and a change may take a body's file away.
-        with self._lock:
-            return Response.from_app(self._moto, request.environ, buffered=True)
+        with self._lock, _read_when_sent(request):
+            return Response.from_app(self._moto, request.environ)
 
     def _change(self, request: Request) -> Response:
         bucket, key = _address(request)
@@ -140,14 +142,20 @@ class S3Mirror:
         if key is None:
             self._files.delete_object(bucket, name)
             return
+        parts = joined_parts(key)
+        if parts:
+            key.contentsize = parts.size
         document = _document_of(key)
         buffer: Any = key._value_buffer  # noqa: SLF001 - moto offers no other way to the bytes
         if isinstance(buffer, FileBody):
             self._files.write_document(bucket, {**document, "body": buffer.path.name})
             return
         buffer.seek(0)
-        written = self._files.write_object(bucket, document, buffer)
+        copy = parts.copy if parts else partial(shutil.copyfileobj, buffer)
+        written = self._files.write_object(bucket, document, copy)
         _attach_body(key, written, self._files.body(bucket, written))
+        if parts:
+            parts.close()
 
     def _save_whole_bucket(self, bucket: str) -> None:
         """After requests that name their keys in the body: DeleteObjects, browser uploads."""
@@ -197,6 +205,25 @@ class S3Mirror:
         return _s3_error(
             507, "InsufficientStorage", f"{message} Free some disk space and try again."
         )
+
+
+@contextmanager
+def _read_when_sent(request: Request) -> Iterator[None]:
+    """Keep moto from reading the body of the object that a request gets."""
+    key = _current_key(*_address(request)) if request.method == "GET" else None
+    body = _body(key) if key else None
+    if body:
+        body.lazy = True
+    try:
+        yield
+    finally:
+        if body:
+            body.lazy = False
+
+
+def _copy_file(path: Path, sink: BinaryIO) -> None:
+    with path.open("rb") as source:
+        shutil.copyfileobj(source, sink, PIECE_BYTES)
 
 
 def _backend() -> S3Backend:

@@ -24,6 +24,7 @@ from mc_assets.local_cloud.aws.job_book import JobBook
 from mc_assets.local_cloud.aws.memory import return_large_buffers
 from mc_assets.local_cloud.aws.s3_files import S3Files
 from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
+from mc_assets.local_cloud.aws.s3_streams import complete_without_joining
 from mc_assets.local_cloud.aws.training_service import TrainingService
 from mc_assets.local_cloud.aws.wsgi import WsgiBridge
 from mc_assets.local_cloud.http_server import configuration
@@ -59,6 +60,7 @@ def serve(state: Path, port: int) -> None:
     _spool_to_disk(folder / "tmp")
     book = JobBook(folder / "jobs.sqlite")
     moto = DomainDispatcherApplication(moto_application)
+    complete_without_joining()
     s3 = S3Mirror(moto_application("s3"), S3Files(folder / "s3"))
     cloud = _client_environment(credentials, port)
     executor = Executor(folder, Surroundings(book, s3, cloud, grace))

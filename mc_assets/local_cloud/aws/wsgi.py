@@ -1,4 +1,4 @@
-"""A WSGI application behind uvicorn: whole requests in, whole answers out, connections kept open.
+"""A WSGI application behind uvicorn: whole requests in, answers in pieces, connections kept open.
 
 werkzeug's own server, which moto brings along, closes the connection after every answer.
 """
@@ -6,7 +6,7 @@ werkzeug's own server, which moto brings along, closes the connection after ever
 import asyncio
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,6 @@ from starlette.types import Receive, Scope, Send
 from werkzeug.wrappers import Response
 
 _THREADS = 32
-_PIECE_BYTES = 1 << 17
 
 
 class WsgiBridge:
@@ -34,13 +33,38 @@ class WsgiBridge:
         body = await _received(receive)
         if body is None:
             return
-        loop = asyncio.get_running_loop()
         environ = _environ(scope, body)
-        answer = await loop.run_in_executor(self._threads, self._answer, environ)
-        await _send(answer, send)
+        answer, pieces, first = await self._on_thread(self._answer, environ)
+        try:
+            await self._send(answer, first, pieces, send)
+        finally:
+            answer.close()
 
-    def _answer(self, environ: dict[str, Any]) -> Response:
-        return Response.from_app(self._application, environ, buffered=True)
+    def _answer(self, environ: dict[str, Any]) -> tuple[Response, Iterator[bytes], bytes]:
+        answer = Response.from_app(self._application, environ)
+        pieces = iter(answer.iter_encoded())
+        return answer, pieces, next(pieces, b"")
+
+    async def _send(
+        self, answer: Response, first: bytes, rest: Iterator[bytes], send: Send
+    ) -> None:
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in answer.headers.items()
+        ]
+        status, piece, sent = answer.status_code, first, 0
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        while piece is not None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            sent += len(piece)
+            # The next one may have to be read from a file; whether there is one, a length tells.
+            last = sent == answer.content_length
+            piece = None if last else await self._on_thread(next, rest, None)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _on_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, work, *arguments)
 
 
 async def _received(receive: Receive) -> io.BytesIO | None:
@@ -55,18 +79,6 @@ async def _received(receive: Receive) -> io.BytesIO | None:
         more = message.get("more_body", False)
     body.seek(0)
     return body
-
-
-async def _send(answer: Response, send: Send) -> None:
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
-    ]
-    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
-    body = memoryview(answer.get_data())
-    for start in range(0, len(body), _PIECE_BYTES):
-        piece = bytes(body[start : start + _PIECE_BYTES])
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
 
 
 def _environ(scope: Scope, body: io.BytesIO) -> dict[str, Any]:
