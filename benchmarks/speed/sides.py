@@ -7,6 +7,7 @@ import functools
 import importlib
 import json
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,9 @@ import numpy as np
 from speed.measuring import median_seconds
 from speed.workshop import Workshop, normalised
 
-Side = Literal["walkthrough", "ours, JSON", "ours, raw bytes", "bare session.run"]
+Side = Literal[
+    "walkthrough", "ours, JSON", "ours, raw bytes", "ours, deflated bytes", "bare session.run"
+]
 Digits = list[int]
 
 
@@ -38,17 +41,20 @@ def digits(workshop: Workshop, side: Side, batch: int) -> Digits:
 def _prepared(
     workshop: Workshop, side: Side, batch: int
 ) -> tuple[Callable[[], Any], Callable[[Any], Digits]]:
+    headers = {"content-type": "application/octet-stream"}
     match side:
         case "walkthrough":
             return _walkthrough(workshop, batch)
-        case "ours, JSON":
-            body, content_type = json_body(workshop, batch), "application/json"
-        case "ours, raw bytes":
-            body, content_type = raw_body(workshop, batch), "application/octet-stream"
         case "bare session.run":
             return _bare(workshop, batch)
+        case "ours, JSON":
+            body, headers = json_body(workshop, batch), {"content-type": "application/json"}
+        case "ours, raw bytes":
+            body = raw_body(workshop, batch)
+        case "ours, deflated bytes":
+            body = deflated(raw_body(workshop, batch))
+            headers["content-encoding"] = "deflate"
     classify, func = _our_function(workshop.package), _func()
-    headers = {"content-type": content_type}
     return (
         lambda: classify(func.HttpRequest(method="POST", url="/", headers=headers, body=body)),
         _digits_of_answer,
@@ -64,6 +70,11 @@ def json_body(workshop: Workshop, batch: int) -> bytes:
 def raw_body(workshop: Workshop, batch: int) -> bytes:
     images, _ = workshop.test_images()
     return images[:batch].tobytes()
+
+
+def deflated(body: bytes) -> bytes:
+    """As clients compress by default, in the zlib format that HTTP calls deflate."""
+    return zlib.compress(body)
 
 
 def _walkthrough(

@@ -1,12 +1,11 @@
 """Benchmark: what is stored and what travels: the model's file, and bytes per image."""
 
 import statistics
-import zlib
 from collections.abc import Iterator
 
 from speed.measuring import process_of_its_own
 from speed.results import Goal, Round, Row, alone, compared
-from speed.sides import digits, json_body
+from speed.sides import deflated, digits, json_body
 from speed.workshop import Workshop
 
 IMAGES = 1000
@@ -20,7 +19,7 @@ def run(workshop: Workshop) -> Iterator[Row]:
     yield _accuracy_of_file(workshop)
     images, _ = workshop.test_images()
     text = len(json_body(workshop, IMAGES)) / IMAGES
-    packed = [len(zlib.compress(image.tobytes(), 6)) for image in images[:IMAGES]]
+    packed = [len(deflated(image.tobytes())) for image in images[:IMAGES]]
     yield compared(
         "bytes per image on the wire, raw", "bytes", [Round(text, images[0].size)],
         goal=Goal("ours", "at most", 800), note="the walkthrough's: numbers in JSON",
