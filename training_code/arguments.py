@@ -91,7 +91,7 @@ def _add_hyperparameters(group: argparse._ArgumentGroup) -> None:
     add("--arch", str, "compact", "the network, by its name in network.py")
     add("--batch-size", _positive, 64, "images in one training step")
     add("--test-batch-size", _positive, 250, "images in one step of the evaluation")
-    add("--epochs", _rate, 1.25, "passes over the training images; 1.25 is one and a quarter")
+    add("--epochs", _rate, 1.4, "passes over the training images; 1.4 ends within the second")
     add("--lr", _rate, 0.2, "highest learning rate")
     add("--gamma", _rate, 1.0, "factor on the learning rate after every epoch")
     add("--warm-up", _fraction, 0.15, "share of the training in which the rate rises to --lr")
