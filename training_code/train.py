@@ -44,7 +44,7 @@ def train(arguments: Arguments, stop: StopRequest) -> None:
     """From the two channels to the four files in the model folder."""
     # How long a thread spins before it sleeps: a step of 125 images took 15.5 ms when it slept at
     # once, 9.1 when it spun for ever, 9.8 so. For ever, it takes the core from other work (160 ms
-    # became 335 to 566 once, beside it on 2 cores). The OpenMP library reads this when it is loaded.
+    # became 335 to 566 once, beside it on 2 cores). The OpenMP library reads this when it loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # After the signal handler and the command line: importing torch takes seconds.
     import torch
