@@ -19,11 +19,7 @@ def main() -> int:
     sides = {
         name: run_python([TRAINING, name, workshop.data]).said for name in ("walkthrough", "ours")
     }
-    plots.draw_shares(
-        sides,
-        "seconds of one epoch, by what the main thread was in",
-        IMAGES / "performance-training.png",
-    )
+    plots.draw_shares(sides, IMAGES / "performance-training.png")
     plots.draw_parts(profile_classify.parts(workshop), IMAGES / "performance-classify.png")
     return 0
 

@@ -82,7 +82,7 @@ def run(workshop: Workshop) -> Iterator[Row]:
 
 def _measured(workshop: Workshop, times: int) -> Size:
     with empty_place() as place:
-        folder = place.folder / f"{times}-times"
+        folder = place.folder / f"times{times}"
         images = write_times(times, workshop.raw_data, folder)
         supervisor.up(place.clouds)
         started = time.perf_counter()

@@ -17,7 +17,7 @@ def main(folder: Path) -> None:
 
     lifecycle = ModelLifecycle.from_attributes_dict(
         attributes={
-            "name": f"many-{folder.name}",
+            "name": folder.name,
             "dataset_folder": str(folder),
             "training": {"hyperparameters": {"epochs": 1}},
             "gates": {"min_training_accuracy": 0.9},

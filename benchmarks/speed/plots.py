@@ -81,44 +81,63 @@ def _timelines(runs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> N
     _save(figure, path)
 
 
-def draw_shares(sides: Mapping[str, Mapping[str, float]], label: str, path: Path) -> None:
-    """One bar a side, made of its parts; the largest part of all begins."""
-    figure, axes = _figure(2.6)
-    _stack(axes, sides)
-    axes.set_xlabel(label)
-    axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.35))
-    _save(figure, path)
+def draw_shares(sides: Mapping[str, Mapping[str, float]], path: Path) -> None:
+    """One bar a side, as long as the other, made of the shares of its parts; given in seconds."""
+    shares = {}
+    for side, parts in sides.items():
+        total = sum(parts.values())
+        shares[f"{side}: {total:.3g} s"] = {
+            name: 100 * seconds / total for name, seconds in parts.items()
+        }
+    _draw_panels({"": shares}, "percent of the time", path)
 
 
 def draw_parts(batches: Mapping[int, Mapping[str, Mapping[str, float]]], path: Path) -> None:
-    """One panel a batch, each with a scale of its own."""
-    import matplotlib.pyplot as plt
+    """One panel a batch, each with a scale of its own; given in milliseconds."""
+    panels = {f"batch {batch}": sides for batch, sides in batches.items()}
+    _draw_panels(panels, "milliseconds of one call", path)
 
-    figure, panels = plt.subplots(len(batches), 1, figsize=(9, 5.2), layout="constrained")
-    for axes, (batch, sides) in zip(panels, batches.items(), strict=True):
-        _stack(axes, sides)
-        axes.set_title(f"batch {batch}", fontsize=9)
+
+def _draw_panels(
+    titled: Mapping[str, Mapping[str, Mapping[str, float]]], label: str, path: Path
+) -> None:
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
+
+    figure, panels = plt.subplots(
+        len(titled), 1, figsize=(9, 1.4 * len(titled) + 1.2), squeeze=False, layout="constrained"
+    )
+    colours = _colours([parts for sides in titled.values() for parts in sides.values()])
+    for axes, (title, sides) in zip(panels[:, 0], titled.items(), strict=True):
+        _stack(axes, sides, colours)
+        axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[-1].set_xlabel("milliseconds of one call")
-    handles, labels = panels[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=7, ncols=6, loc="outside lower center")
+    panels[-1, 0].set_xlabel(label)
+    handles = [Patch(color=colour) for colour in colours.values()]
+    figure.legend(handles, list(colours), fontsize=7, ncols=5, loc="outside lower center")
     _save(figure, path)
 
 
-def _stack(axes: Any, sides: Mapping[str, Mapping[str, float]]) -> None:
+def _colours(every: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """One for every part, the weightiest parts first."""
     import matplotlib.pyplot as plt
 
-    sums: dict[str, float] = {}
-    for parts in sides.values():
+    weights: dict[str, float] = {}
+    for parts in every:
+        total = sum(parts.values())
         for name, amount in parts.items():
-            sums[name] = sums.get(name, 0.0) + amount
+            weights[name] = weights.get(name, 0.0) + amount / total
+    names = sorted(weights, key=lambda name: -weights[name])
+    return {name: plt.get_cmap("tab10")(number % 10) for number, name in enumerate(names)}
+
+
+def _stack(axes: Any, sides: Mapping[str, Mapping[str, float]], colours: Mapping[str, Any]) -> None:
     names = list(sides)
     left = [0.0] * len(names)
-    for number, part in enumerate(sorted(sums, key=lambda name: -sums[name])):
+    for part, colour in colours.items():
         widths = [sides[name].get(part, 0.0) for name in names]
-        colour = plt.get_cmap("tab10")(number % 10)
-        axes.barh(names, widths, left=left, label=part, height=0.6, color=colour)
+        axes.barh(names, widths, left=left, height=0.6, color=colour)
         left = [begin + width for begin, width in zip(left, widths, strict=True)]
     for place, end in enumerate(left):
         axes.annotate(f" {end:.3g}", (end, place), va="center", fontsize=7)

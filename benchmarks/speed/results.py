@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -79,18 +79,20 @@ def compared(
 def alone(
     name: str,
     unit: str,
-    values: Iterable[float],
+    values: Sequence[float],
     *,
+    middle: Callable[[Sequence[float]], float] = statistics.median,
     goal: Goal | None = None,
     note: str = "",
     **details: Any,
 ) -> Row:
-    """A row with nothing to compare with; its goal is for our figure."""
-    found = list(values)
-    ours = statistics.median(found)
+    """A row with nothing to compare with; its goal is for the `middle` of our figures."""
+    ours = middle(values)
     met = None if goal is None else goal.is_met(ours)
-    spread = (min(found), max(found))
-    return Row(name, unit, "", None, ours, None, None, spread, len(found), goal, met, note, details)
+    spread = (min(values), max(values))
+    return Row(
+        name, unit, "", None, ours, None, None, spread, len(values), goal, met, note, details
+    )
 
 
 def _ratio(baseline: float, ours: float, ratio_of: RatioOf) -> float:

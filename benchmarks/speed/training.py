@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from speed.epochs import EPOCHS_TO_99
 from speed.measuring import BenchmarkError
 from speed.results import Goal, Round, Row, alone, compared
 from speed.trainings import QUICK, STANDARD, Trained, train_ours, train_walkthrough
@@ -25,8 +26,7 @@ def run(workshop: Workshop) -> Iterator[Row]:
     )  # fmt: skip
     yield alone(
         "train to 99.0 %: accuracy, worst of the seeds", "%",
-        [min(100 * each.accuracy for each in quick)],
-        goal=Goal("ours", "at least", 99.0), note=f"{len(quick)} seeds, {_percents(quick)}",
+        [100 * each.accuracy for each in quick], middle=min, goal=Goal("ours", "at least", 99.0),
     )  # fmt: skip
     yield compared(
         "train to 99.4 %, against one epoch", "s", _rounds(theirs, standard, "loop_seconds"),
@@ -34,8 +34,8 @@ def run(workshop: Workshop) -> Iterator[Row]:
     )  # fmt: skip
     yield alone(
         "train to 99.4 %: accuracy, mean of the seeds", "%",
-        [100 * statistics.mean(each.accuracy for each in standard)],
-        goal=Goal("ours", "at least", 99.4), note=f"{len(standard)} seeds, {_percents(standard)}",
+        [100 * each.accuracy for each in standard], middle=statistics.mean,
+        goal=Goal("ours", "at least", 99.4),
     )  # fmt: skip
     for name, trained in (("99.0 %", quick), ("99.4 %", standard)):
         yield compared(
@@ -75,7 +75,7 @@ def _percents(trained: Sequence[Trained]) -> str:
 
 
 def _counted_epochs(workshop: Workshop) -> Mapping[str, Any]:
-    counted = workshop.earlier("epochs", "walkthrough: epochs to 99.0 %")
+    counted = workshop.earlier("epochs", EPOCHS_TO_99)
     if counted is None:
         raise BenchmarkError(
             "How many epochs the walkthrough needs to 99.0 % is not among the results: "

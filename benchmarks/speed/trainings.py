@@ -25,7 +25,7 @@ class Recipe:
     hyperparameters: Sequence[str]
 
 
-QUICK = Recipe(99.0, ("--epochs", "0.6"))
+QUICK = Recipe(99.0, ("--epochs", "0.5", "--shift", "0"))
 STANDARD = Recipe(99.4, ())
 
 

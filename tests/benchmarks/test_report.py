@@ -112,7 +112,7 @@ def test_page_without_markers_is_refused(tmp_path: Path) -> None:
 def test_pictures_are_drawn_and_the_same_figures_give_the_same_files(tmp_path: Path) -> None:
     for folder in (tmp_path / "a", tmp_path / "b"):
         plots.draw(results(), folder)
-        plots.draw_shares({"ours": {"convolutions": 1.0}}, "seconds", folder / "shares.png")
+        plots.draw_shares({"ours": {"convolutions": 1.0}}, folder / "shares.png")
         plots.draw_parts({1: {"ours": {"run": 1.0}}, 16: {"ours": {"run": 9.0}}}, folder / "p.png")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == ["p.png", "performance-gains.png", "performance-make-run.png", "shares.png"]
