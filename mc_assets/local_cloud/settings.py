@@ -111,10 +111,12 @@ def load_credentials(state: Path) -> Credentials:
     if not path.exists():
         fresh = Credentials(
             aws_access_key_id="MCLOCAL" + secrets.token_hex(6).upper(),
-            aws_secret_access_key=secrets.token_urlsafe(30),
+            # Hexadecimal: one in 64 of the others begins with a dash, which `az login -p` takes for
+            # an option.
+            aws_secret_access_key=secrets.token_hex(20),
             tenant_id=str(uuid.uuid4()),
             client_id=str(uuid.uuid4()),
-            client_secret=secrets.token_urlsafe(30),
+            client_secret=secrets.token_hex(20),
             subscription_id=str(uuid.uuid4()),
         )
         write_atomically(path, json.dumps(asdict(fresh), indent=1).encode(), mode=0o600)
