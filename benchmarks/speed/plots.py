@@ -45,6 +45,7 @@ def _gains(rows: Sequence[Row], path: Path) -> None:
         if row.goal and row.goal.of == "ratio":
             axes.plot([row.goal.value] * 2, [place - 0.4, place + 0.4], color=GOAL, linewidth=2)
     axes.set_xscale("log")
+    axes.set_xlim(left=1)
     axes.set_yticks(places, [row.name for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel("times less than the walkthrough (log scale); red: the goal")
@@ -89,17 +90,21 @@ def draw_shares(sides: Mapping[str, Mapping[str, float]], path: Path) -> None:
         shares[f"{side}: {total:.3g} s"] = {
             name: 100 * seconds / total for name, seconds in parts.items()
         }
-    _draw_panels({"": shares}, "percent of the time", path)
+    _draw_panels({"": shares}, "percent of the time", path, says_sums=False)
 
 
 def draw_parts(batches: Mapping[int, Mapping[str, Mapping[str, float]]], path: Path) -> None:
     """One panel a batch, each with a scale of its own; given in milliseconds."""
     panels = {f"batch {batch}": sides for batch, sides in batches.items()}
-    _draw_panels(panels, "milliseconds of one call", path)
+    _draw_panels(panels, "milliseconds of one call", path, says_sums=True)
 
 
 def _draw_panels(
-    titled: Mapping[str, Mapping[str, Mapping[str, float]]], label: str, path: Path
+    titled: Mapping[str, Mapping[str, Mapping[str, float]]],
+    label: str,
+    path: Path,
+    *,
+    says_sums: bool,
 ) -> None:
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
@@ -109,7 +114,9 @@ def _draw_panels(
     )
     colours = _colours([parts for sides in titled.values() for parts in sides.values()])
     for axes, (title, sides) in zip(panels[:, 0], titled.items(), strict=True):
-        _stack(axes, sides, colours)
+        ends = _stack(axes, sides, colours)
+        for place, end in enumerate(ends if says_sums else ()):
+            axes.annotate(f" {end:.3g}", (end, place), va="center", fontsize=7)
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
@@ -132,16 +139,18 @@ def _colours(every: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {name: plt.get_cmap("tab10")(number % 10) for number, name in enumerate(names)}
 
 
-def _stack(axes: Any, sides: Mapping[str, Mapping[str, float]], colours: Mapping[str, Any]) -> None:
+def _stack(
+    axes: Any, sides: Mapping[str, Mapping[str, float]], colours: Mapping[str, Any]
+) -> list[float]:
+    """One bar a side, its parts from left to right; where each bar ends."""
     names = list(sides)
     left = [0.0] * len(names)
     for part, colour in colours.items():
         widths = [sides[name].get(part, 0.0) for name in names]
         axes.barh(names, widths, left=left, height=0.6, color=colour)
         left = [begin + width for begin, width in zip(left, widths, strict=True)]
-    for place, end in enumerate(left):
-        axes.annotate(f" {end:.3g}", (end, place), va="center", fontsize=7)
     axes.invert_yaxis()
+    return left
 
 
 def _lanes(spans: Sequence[Mapping[str, Any]]) -> list[str]:

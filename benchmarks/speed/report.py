@@ -32,14 +32,19 @@ def tables(results: Results) -> str:
     parts = [
         f"{sum(bool(row.met) for row in goals)} of {len(goals)} goals are met.",
         _table([row for row in rows if row.goal]),
-        "Beside the goals:",
-        _table([row for row in rows if not row.goal]),
+        *_beside([row for row in rows if not row.goal]),
         *_remarks(rows),
         *(f"**{name} has no figures:** {each.failure}" for name, each in results.items()
           if each.failure),
         _circumstances(results),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part)
+
+
+def _beside(rows: list[Row]) -> Iterator[str]:
+    if rows:
+        yield "Beside the goals:"
+        yield _table(rows)
 
 
 def _table(rows: list[Row]) -> str:
