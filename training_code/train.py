@@ -44,7 +44,7 @@ def train(arguments: Arguments, stop: StopRequest) -> None:
     """From the two channels to the four files in the model folder."""
     # How long a thread spins before it sleeps. Alone, a step of 125 images took 15.5 ms when it
     # slept at once and 9.8 when it spun 20,000 times; beside another training on the same 2 cores
-    # a step of 64 took 60 ms with 20,000, 34 with 5,000, 21 with 1,000. OpenMP reads it as it loads.
+    # a step of 64 took 60 ms with 20,000, 34 with 5,000, 21 with 1,000. Read when OpenMP loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # After the signal handler and the command line: importing torch takes seconds.
     import torch
