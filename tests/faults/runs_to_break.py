@@ -45,25 +45,33 @@ class Moment:
     """When the n-th request that looks like this is about to leave the process.
 
     It is told in the file `told`; where `kill_after` is given, the process is killed so many
-    seconds later: with 0, before the request has left it.
+    seconds later: with 0, before the request has left it, and `at_latest` before a request that
+    looks like that (a job that trained within the delay had let its step end unharmed).
     """
 
     request: str
     told: str
     nth: int = 1
     kill_after: float | None = None
+    at_latest: str | None = None
 
     def watch(self) -> None:
         """Listen at Python's own audit events, as the product's sockets raise them."""
         pattern, seen = re.compile(self.request.encode(), re.DOTALL), 0
+        last = self.at_latest and re.compile(self.at_latest.encode(), re.DOTALL)
+        come = False
 
         def heard(event: str, arguments: tuple[Any, ...]) -> None:
-            nonlocal seen
+            nonlocal seen, come
             if event != "http.client.send" or not isinstance(arguments[1], bytes):
                 return
-            if pattern.search(arguments[1][:8192]):
+            head = arguments[1][:8192]
+            if come and last and last.search(head):
+                _die()
+            if pattern.search(head):
                 seen += 1
                 if seen == self.nth and not Path(self.told).exists():
+                    come = True
                     self._come()
 
         sys.addaudithook(heard)

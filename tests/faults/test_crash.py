@@ -136,6 +136,9 @@ def crash(
         # A step's process publishes once; the run's own has published to the staging app before.
         nth=2 if boundary.name == "as it is promoted" and who != "step" else boundary.nth,
         kill_after=None if who == "clouds" else delay,
+        at_latest=None
+        if who == "clouds"
+        else rf"^PUT \S*/records/{model.name}/{boundary.asset}\.json",
     )
     run = model.run(*chosen, executor="multiprocess" if chosen else "in_process", moment=moment)
     run.wait_for_moment()
