@@ -72,6 +72,12 @@ def _no_real_clouds() -> None:
             del os.environ[name]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _considerate_threads() -> None:
+    """Tests run side by side: a training whose threads wait by spinning holds up all the others."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 @pytest.fixture(scope="session")
 def local_settings(tmp_path_factory: pytest.TempPathFactory) -> LocalSettings:
     """A state folder and ports of this test session's own."""

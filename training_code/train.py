@@ -42,10 +42,10 @@ def main(argv: Sequence[str]) -> int:
 
 def train(arguments: Arguments, stop: StopRequest) -> None:
     """From the two channels to the four files in the model folder."""
-    # How long a thread spins before it sleeps. Alone, a step of 125 images took 15.5 ms when it
-    # slept at once and 9.8 when it spun 20,000 times; beside another training on the same 2 cores
-    # a step of 64 took 60 ms with 20,000, 34 with 5,000, 21 with 1,000. Read when OpenMP loads.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # How often a thread spins before it sleeps; an instance is the job's alone. 1,312 steps took
+    # 13 s where it slept at once, 8.2 with 1,000 turns, 6.6 with 5,000, 5.7 with 20,000 (means of
+    # three seeds, 2 cores). Read when OpenMP loads.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # After the signal handler and the command line: importing torch takes seconds.
     import torch
 

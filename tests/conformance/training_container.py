@@ -239,7 +239,8 @@ class Container:
 def given(name: str, arn: str, python: Path, **environment: str) -> dict[str, str]:
     """The variables that SageMaker itself gives a container, and the request's."""
     cloud = ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION", "DEFAULT_REGION")
-    return {
+    threads = {key: os.environ[key] for key in os.environ if key.startswith(("OMP_", "GOMP_"))}
+    return threads | {
         "PATH": os.pathsep.join([str(python.parent), "/usr/bin", "/bin"]),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         **{f"AWS_{key}": os.environ[f"AWS_{key}"] for key in cloud},
