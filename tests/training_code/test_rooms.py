@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253 - training_code computes with it
 
+import checkpoint
 from arguments import parse
 from container import checkpoint_folder, write_failure
 from descent import MOMENTUM, Descent
@@ -127,6 +128,40 @@ def test_it_stops_when_held_out_images_reach_the_target(mnist_subset: Path) -> N
     assert fitting.step < fitting.total_steps == 9 * 25
     assert saved[-1] == fitting.step
     assert fitting.epochs[-1].test_accuracy > 0.4
+
+
+def test_with_a_target_too_it_resumes_to_the_same_weights(
+    mnist_subset: Path, tmp_path: Path
+) -> None:
+    training = load(mnist_subset, "train", "training")
+    testing = load(mnist_subset, "t10k", "testing")
+    argv = ["--target-accuracy", "0.8", "--holdout", "400", "--epochs", "9"]
+
+    def fresh() -> Fitting:
+        hyper = parse(argv, {}).hyperparameters
+        return Fitting(hyper, training, testing, torch.device("cpu"))
+
+    whole = fresh()
+    whole.run(lambda: None, lambda: False, log_interval=100)
+    assert whole.has_reached_target
+
+    # Between two looks at the held-out images.
+    interrupted, kept, at = fresh(), tmp_path / "training.pt", whole.step // 2 + 1
+    interrupted.run(
+        lambda: checkpoint.save(kept, interrupted.identity, interrupted.state),
+        lambda: interrupted.step == at,
+        log_interval=100,
+    )
+    resumed = fresh()
+    state = checkpoint.load(kept, resumed.identity)
+    assert state is not None
+    resumed.restore(state)
+    assert resumed.step == at
+    resumed.run(lambda: None, lambda: False, log_interval=100)
+    assert (resumed.step, resumed.epochs) == (whole.step, whole.epochs)
+    weights = whole.network.state_dict()
+    for name, found in resumed.network.state_dict().items():
+        assert torch.equal(found, weights[name]), name
 
 
 def test_a_holdout_that_leaves_nothing_is_refused(mnist_subset: Path) -> None:
