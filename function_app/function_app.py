@@ -1,11 +1,11 @@
-"""The routes: classify, health, model, openapi. Every answer names the model and the package."""
+"""The routes: classify, health, model, openapi, page. Answers name the model and the package."""
 
 import functools
 import http
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import azure.functions as func
 
 from bad_input import BadInput
 from classifier import Classifier, probabilities
+from page import headers_of
 from payload import read_flag, read_images
 
 Route = Callable[[func.HttpRequest], func.HttpResponse]
@@ -26,6 +27,13 @@ def _positive_setting(name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise ValueError(f"The setting {name} must be a positive whole number, found {text!r}.")
     return int(text)
+
+
+def _switch(name: str, default: str) -> bool:
+    text = os.environ.get(name, default)
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"The setting {name} must be true or false, found {text!r}.")
+    return text.lower() == "true"
 
 
 def _load_classifier(manifest: dict[str, Any]) -> Classifier:
@@ -49,14 +57,22 @@ IDENTITY = {"x-model-sha256": CLASSIFIER.sha256, "x-package-version": MANIFEST["
 HEALTH = TO_JSON({"status": "ok", "model": CLASSIFIER.sha256, "package": MANIFEST["version"]})
 MODEL = TO_JSON({"manifest": MANIFEST, **CLASSIFIER.signature(), "metadata": CLASSIFIER.metadata})
 OPENAPI = (HERE / "openapi.json").read_text()
+PAGE = (HERE / "page.html").read_text()
+PAGE_HEADERS = headers_of(PAGE)
+# On unless somebody says otherwise: the page shows nothing that health does not tell everyone, and
+# whoever has no key gets no further than drawing.
+HAS_PAGE = _switch("MC_TRY_PAGE", "true")
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
 def _answer(
-    document: str, status: int = 200, mimetype: str = "application/json"
+    document: str,
+    status: int = 200,
+    mimetype: str = "application/json",
+    headers: Mapping[str, str] = IDENTITY,
 ) -> func.HttpResponse:
-    return func.HttpResponse(document, status_code=status, mimetype=mimetype, headers=IDENTITY)
+    return func.HttpResponse(document, status_code=status, mimetype=mimetype, headers=headers)
 
 
 def _problem(status: int, title: str, detail: str) -> func.HttpResponse:
@@ -115,3 +131,18 @@ def model(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the tri
 def openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's binding
     """The description of these routes, in OpenAPI 3.1."""
     return _answer(OPENAPI)
+
+
+@_with_problems
+def page(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's binding
+    """A page to draw a digit on; it asks for the key that `classify` wants."""
+    return _answer(PAGE, mimetype="text/html", headers={**IDENTITY, **PAGE_HEADERS})
+
+
+if HAS_PAGE:
+    # A route of no text would be the function's name: the host takes an empty one for none. This
+    # parameter can only be left out, so that nothing but the bare /api or /api/ is matched
+    # (source: WebScriptHostHttpRoutesManager; github.com/Azure/Azure-Functions/issues/2473).
+    app.route(
+        route="{nothing:maxlength(0)?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS
+    )(page)

@@ -38,6 +38,8 @@ NAMES = (
     "model/model.onnx",
     "npy_body.py",
     "openapi.json",
+    "page.html",
+    "page.py",
     "payload.py",
     "picture.py",
     "requirements.txt",

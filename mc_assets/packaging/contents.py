@@ -14,7 +14,7 @@ from typing import Any
 MODEL = "model/model.onnx"
 MANIFEST = "manifest.json"
 SETTINGS = ("host.json", "requirements.txt")
-DESCRIPTION = "openapi.json"
+SERVED = ("openapi.json", "page.html")
 MODULES = re.compile(r"(?!test_|conftest\.)[a-z][a-z0-9_]*\.py")
 
 # Far above any package of ours; a bomb is refused on its own table of contents.
@@ -123,7 +123,7 @@ def check_contents(facts: PackageFacts, size_budget: int) -> tuple[str, ...]:
 
 def belongs(name: str) -> bool:
     """Whether a file of this name may be in a package."""
-    return name in (MODEL, MANIFEST, DESCRIPTION, *SETTINGS) or MODULES.fullmatch(name) is not None
+    return name in (MODEL, MANIFEST, *SERVED, *SETTINGS) or MODULES.fullmatch(name) is not None
 
 
 def listing(members: Mapping[str, bytes]) -> Files:

@@ -56,8 +56,14 @@ class App:
             body=body,
         )
         response = self.functions[name].get_user_function()(request)
-        document = json.loads(response.get_body(), parse_constant=_refuse)
+        document = _document(response.mimetype, response.get_body())
         return Answer(response.status_code, response.mimetype, response.headers, document)
+
+
+def _document(mimetype: str, body: bytes) -> Any:
+    if mimetype == "text/html":
+        return body.decode()
+    return json.loads(body, parse_constant=_refuse)
 
 
 def _refuse(name: str) -> NoReturn:

@@ -42,7 +42,7 @@ def _image_with(value: str) -> bytes:
     return f'{{"data": [[[{rows}]]]}}'.encode()
 
 
-def test_the_worker_finds_four_routes_and_only_health_is_open(app):
+def test_the_worker_finds_five_routes_and_only_health_and_the_page_are_open(app):
     found = {}
     for name, function in app.functions.items():
         trigger = function.get_dict_repr()["bindings"][0]
@@ -53,6 +53,7 @@ def test_the_worker_finds_four_routes_and_only_health_is_open(app):
         "health": ("health", ["GET"], "ANONYMOUS"),
         "model": ("model", ["GET"], "FUNCTION"),
         "openapi": ("openapi.json", ["GET"], "FUNCTION"),
+        "page": ("{nothing:maxlength(0)?}", ["GET"], "ANONYMOUS"),
     }
 
 
@@ -83,11 +84,12 @@ def test_every_answer_names_the_model_and_the_package(app):
     answers = [
         app.call("health"),
         app.call("model"),
+        app.call("page"),
         app.call("classify", tiny_images(1).tobytes(), OCTETS),
         app.call("classify", b"no image", OCTETS),
         app.call("classify", b"", "text/plain"),
     ]
-    assert [answer.status for answer in answers] == [200, 200, 200, 400, 415]
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 400, 415]
     for answer in answers:
         assert answer.headers["x-model-sha256"] == hashlib.sha256(tiny_onnx()).hexdigest()
         assert answer.headers["x-package-version"] == version
@@ -310,7 +312,7 @@ def test_a_damaged_package_is_never_indexed(folder, load, damage, message):
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["MC_MAX_BODY_BYTES", "MC_INTRA_OP_THREADS"])
+@pytest.mark.parametrize("name", ["MC_MAX_BODY_BYTES", "MC_INTRA_OP_THREADS", "MC_TRY_PAGE"])
 @pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "many", "²"])
 def test_a_senseless_setting_is_never_indexed(folder, load, monkeypatch, name, value):
     monkeypatch.setenv(name, value)

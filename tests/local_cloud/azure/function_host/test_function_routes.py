@@ -66,6 +66,8 @@ def found(table: RouteTable, method: str, path: str) -> tuple[str, dict[str, str
         ("{x:datetime}", "/2026-11-23", {"x": "2026-11-23"}),
         (r"{x:regex(^\d{{2}}$)}", "/12", {"x": "12"}),
         (r"{x:regex(^\d{{2}}$)}", "/123", None),
+        ("{x:maxlength(0)?}", "", {}),
+        ("{x:maxlength(0)?}", "/a", None),
         ("{*rest}", "", {}),
         ("{*rest}", "/a/b/c", {"rest": "a/b/c"}),
         ("files/{**rest}", "/files/a/b", {"rest": "a/b"}),
@@ -131,6 +133,16 @@ def test_prefix(prefix: str) -> None:
     assert found(table, "GET", f"{base}/x") == ("f", {})
     assert found(table, "GET", base or "/") == ("root", {})
     assert found(table, "GET", "/nothing/x") is None
+
+
+def test_a_parameter_that_can_only_be_left_out_is_the_bare_prefix() -> None:
+    table = RouteTable(
+        "api", [function("bare", "{nothing:maxlength(0)?}", "GET"), function("x", "x", "GET")]
+    )
+    assert found(table, "GET", "/api") == found(table, "GET", "/api/") == ("bare", {})
+    assert found(table, "GET", "/api/x") == ("x", {})
+    for path in ("/", "/api/y", "/api/bare", "/api/x/y"):
+        assert found(table, "GET", path) is None
 
 
 @pytest.mark.parametrize(
