@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from browser import CHROMIUM_FLAGS, find_chromium
+from browser import CHROMIUM_FLAGS, PAGE_SECONDS, find_chromium
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from mc_assets.hosting import Hosting
@@ -69,9 +69,6 @@ class Visit:
     requests: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def note(self, request: Request) -> None:
-        self.requests.append(request)
-
     def enter(self, key: str) -> None:
         self.page.get_by_label("Function key").fill(key)
         self.page.get_by_role("button", name="Use it").click()
@@ -107,6 +104,13 @@ class Visit:
 
     def expect_answer(self, digit: int) -> None:
         expect(self.page.locator("#digit")).to_have_text(str(digit))
+
+    def expect_within(self, width: float, *parts: str) -> None:
+        for part in parts:
+            box = self.page.locator(part).bounding_box()
+            assert box is not None, part
+            assert box["x"] >= 0, part
+            assert box["x"] + box["width"] <= width, part
 
     @property
     def shares(self) -> list[float]:
@@ -156,6 +160,7 @@ def app(resources: Mapping[str, Any], model: bytes) -> Iterator[App]:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_FLAGS])
+        expect.set_options(timeout=PAGE_SECONDS * 1000)
         yield launched
         launched.close()
 
@@ -169,7 +174,11 @@ def open_page(browser: Browser, app: App) -> Open:
         # The certificates of the local Azure are by an authority that no browser knows.
         with browser.new_context(**window, ignore_https_errors=True) as context:
             visit = Visit(context.new_page())
-            visit.page.on("request", visit.note)
+
+            def note(request: Request) -> None:
+                visit.requests.append(request)
+
+            visit.page.on("request", note)
             visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
             visit.page.on("console", lambda message: visit.complaints.append(message.text))
             visit.page.goto(f"{app.url}/api/")
@@ -241,14 +250,14 @@ def test_the_key_is_asked_for_once(open_page: Open, app: App) -> None:
 def test_a_wrong_key_is_said_and_asked_for_again(open_page: Open, app: App) -> None:
     with open_page(DESKTOP) as visit:
         visit.enter("wrong")
-        visit.draw(0)
+        visit.draw(4)
         expect(visit.page.get_by_text("The endpoint refuses this key")).to_be_visible()
         expect(visit.page.locator("#digit")).to_be_empty()
         expect(visit.page.get_by_label("Function key")).to_be_focused()
         visit.enter(app.key)
-        visit.expect_answer(0)
-        (complaint,) = visit.complaints
-        assert "401" in complaint
+        visit.expect_answer(4)
+        assert visit.complaints
+        assert all("401" in complaint for complaint in visit.complaints)
 
 
 def test_what_the_endpoint_finds_wrong_is_shown(visit: Visit) -> None:
@@ -270,7 +279,9 @@ def test_an_endpoint_out_of_reach_is_said(visit: Visit) -> None:
 def test_all_but_drawing_is_done_by_keyboard(open_page: Open, app: App) -> None:
     with open_page(DESKTOP) as visit:
         keyboard = visit.page.keyboard
-        keyboard.press("Tab")
+        for place in ("#clear", "#key"):
+            keyboard.press("Tab")
+            expect(visit.page.locator(place)).to_be_focused()
         keyboard.type(app.key)
         keyboard.press("Enter")
         expect(visit.page.get_by_role("button", name="Clear")).to_be_focused()
@@ -288,14 +299,11 @@ def test_all_but_drawing_is_done_by_keyboard(open_page: Open, app: App) -> None:
 
 def test_a_finger_draws_on_a_narrow_phone(open_page: Open, app: App) -> None:
     with open_page(PHONE) as visit:
+        visit.expect_within(320, "#drawing", "#below", "#key-form")
         visit.enter(app.key)
         visit.draw_with_a_finger(7)
         visit.expect_answer(7)
-        for part in ("#drawing", "#below", "#answer", "footer"):
-            box = visit.page.locator(part).bounding_box()
-            assert box is not None
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= 320
+        visit.expect_within(320, "#drawing", "#below", "#shares", "footer")
         assert visit.complaints == []
 
 
