@@ -1,6 +1,10 @@
 """Route templates: what matches, what wins, what is refused."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from function_host_serving import Served
 
 from mc_assets.local_cloud.azure.function_host.records import FunctionInfo
 from mc_assets.local_cloud.azure.function_host.routes import RouteTable, compile_route
@@ -143,6 +147,27 @@ def test_a_parameter_that_can_only_be_left_out_is_the_bare_prefix() -> None:
     assert found(table, "GET", "/api/x") == ("x", {})
     for path in ("/", "/api/y", "/api/bare", "/api/x/y"):
         assert found(table, "GET", path) is None
+
+
+def test_an_empty_route_is_the_functions_name_and_not_the_bare_prefix(
+    served: Served, write_app: Callable[..., Path]
+) -> None:
+    # source: WebScriptHostHttpRoutesManager of the Functions host.
+    root = write_app(
+        """
+        @app.route(route="")
+        def empty(req: func.HttpRequest) -> str:
+            return "empty"
+
+        @app.route(route="{nothing:maxlength(0)?}")
+        def bare(req: func.HttpRequest) -> str:
+            return f"bare {dict(req.route_params)}"
+        """
+    )
+    assert served.activate(root).error is None
+    assert served.call("/api/empty").text == "empty"
+    assert served.call("/api").text == served.call("/api/").text == "bare {}"
+    assert served.call("/api/bare").status_code == 404
 
 
 @pytest.mark.parametrize(
