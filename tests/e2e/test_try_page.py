@@ -136,10 +136,11 @@ def model(mnist: Path, mnist_subset: Path, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("trained")
     command = [sys.executable, ROOT / "training_code" / "train.py", "--epochs", "0.2"]
     command += ["--shift", "0", "--training", mnist, "--testing", mnist_subset]
-    command += ["--model-dir", folder, "--output-dir", folder]
+    # Checkpoints are kept beside the model's folder.
+    command += ["--model-dir", folder / "model", "--output-dir", folder / "output"]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    return (folder / "model.onnx").read_bytes()
+    return (folder / "model" / "model.onnx").read_bytes()
 
 
 @pytest.fixture(scope="module")
