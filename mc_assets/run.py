@@ -1,30 +1,27 @@
 """mc-run: materialise the whole graph, show where it is, and print what came of it."""
 
 import gc
-import os
 import sys
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.events import RunFailureReason
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from mc_assets.artifacts import LiveEndpoint
+from mc_assets.commands import QUIET, at_home, terminal, was_interrupted
 from mc_assets.definitions import build_definitions
 from mc_assets.endpoint import curl_line, find_live
+from mc_assets.failure_text import failure_text
 from mc_assets.target import TargetError
 
-ROOT = Path(__file__).parent.parent
 POLL_SECONDS = 0.3
 
 
@@ -72,8 +69,8 @@ class Progress:
             yield f"{asset.name}: check {self._judge(asset, evaluation)}"
         elif event.is_step_failure:
             asset.state = "failed"
-            self.failures.append(f"{event.step_key}: {_failure_text(event)}")
-            yield f"{asset.name}: FAILED: {_failure_text(event)}"
+            self.failures.append(f"{event.step_key}: {failure_text(event)}")
+            yield f"{asset.name}: FAILED: {failure_text(event)}"
 
     def _judge(self, asset: AssetProgress, evaluation: dg.AssetCheckEvaluation) -> str:
         if evaluation.passed:
@@ -91,12 +88,8 @@ class Progress:
 def main() -> None:
     """Exit code 0 when everything was materialised and every blocking check passed, 130 when the
     run was interrupted, else 1."""
-    # Dagster wants an absolute home; beside the project, so that `make ui` shows this run too.
-    os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))
-    os.chdir(ROOT)
-    # Dagster captures descriptors 1 and 2 while a step runs; a copy keeps reaching the terminal.
-    console = Console(file=os.fdopen(os.dup(1), "w"), highlight=False)
-    warnings.filterwarnings("ignore", module="dagster")  # of its own APIs in preview
+    at_home()
+    console = terminal()
     try:
         sys.exit(materialise(build_definitions(), console))
     except TargetError as error:
@@ -126,23 +119,13 @@ def materialise(definitions: dg.Definitions, console: Console) -> int:
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            # The event log is shown as progress; Dagster's own rendering of it would double it.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config=QUIET,
         )
     seconds = time.monotonic() - started
     _print_summary(console, progress, result.success, seconds)
-    if _was_interrupted(result):
+    if was_interrupted(result):
         raise KeyboardInterrupt
     return 0 if result.success else 1
-
-
-def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Dagster calls a run failed that nobody ended in its UI, and says how in the last event."""
-    endings = [event for event in result.all_events if event.is_run_failure]
-    return any(
-        event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
-        for event in endings
-    )
 
 
 def _in_order(job: dg.JobDefinition) -> list[dg.AssetKey]:
@@ -234,16 +217,3 @@ def _print_endpoint(console: Console, model: str) -> None:
     console.print(f"\nThe endpoint:  {live.url}/api/classify", markup=False)
     console.print("Ask it for the first test digit:\n", markup=False)
     console.print(f"  {curl_line(live, model)}", markup=False, soft_wrap=True)
-
-
-def _failure_text(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    if error is None:
-        return event.message or ""
-    interrupted = error.cls_name == DagsterExecutionInterruptedError.__name__
-    return "interrupted" if interrupted else error.message.strip()
