@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 from pydantic import PrivateAttr
 
+from mc_assets.consoles import Consoles
 from mc_assets.outcomes import UNKNOWN, UNREACHED, Outcome, azure_outcome, refusal_outcome
 
 TargetName = Literal["local", "cloud"]
@@ -51,6 +52,7 @@ class Connection:
     region: str
     subscription_id: str
     resource_manager_url: str
+    consoles: Consoles
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Connection":
@@ -68,12 +70,14 @@ class Connection:
                 "docs/cloud-setup.md explains each variable."
             )
         url = environ.get("AZURE_RESOURCE_MANAGER_URL") or PUBLIC_RESOURCE_MANAGER
+        region = found["AWS_DEFAULT_REGION"]
         return cls(
             bucket=found["MC_BUCKET"],
             sagemaker_role_arn=found["MC_SAGEMAKER_ROLE_ARN"],
-            region=found["AWS_DEFAULT_REGION"],
+            region=region,
             subscription_id=found["AZURE_SUBSCRIPTION_ID"],
             resource_manager_url=url.rstrip("/"),
+            consoles=Consoles.of_clouds(region, url),
         )
 
 
@@ -92,9 +96,10 @@ def read_target(environ: Mapping[str, str] = os.environ) -> TargetName:
 
 def connect(name: TargetName) -> Connection:
     """Have the target's clouds within reach of this process, starting the local ones if need be."""
-    if name == "local":
-        _connect_local_clouds()
+    consoles = _connect_local_clouds() if name == "local" else None
     connection = Connection.from_environ()
+    if consoles:
+        connection = replace(connection, consoles=consoles)
     # boto3 reads AWS_DEFAULT_REGION alone, though AWS's other tools read AWS_REGION as well.
     os.environ.setdefault("AWS_DEFAULT_REGION", connection.region)
     _require_credentials(connection)
@@ -167,8 +172,12 @@ def _problem_with_azure(connection: Connection) -> tuple[str, Outcome] | None:
     return None
 
 
-def _connect_local_clouds() -> None:
-    """Point this process at the local clouds through the variables AWS's and Azure's tools read."""
+def _connect_local_clouds() -> Consoles:
+    """Point this process at the local clouds through the variables AWS's and Azure's tools read.
+
+    Returns:
+        their pages about what they keep.
+    """
     from mc_assets.local_cloud import supervisor
     from mc_assets.local_cloud.settings import LocalCloudError, LocalSettings
 
@@ -185,6 +194,7 @@ def _connect_local_clouds() -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    return Consoles.of_local_clouds(settings.aws_url, settings.azure_url)
 
 
 class CloudTarget(dg.ConfigurableResource):

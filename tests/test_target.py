@@ -3,6 +3,7 @@
 import dagster as dg
 import pytest
 
+from mc_assets.consoles import Consoles
 from mc_assets.local_cloud.settings import LocalSettings
 from mc_assets.target import (
     PUBLIC_RESOURCE_MANAGER,
@@ -44,6 +45,12 @@ def test_either_region_variable_does_and_the_public_cloud_is_the_default() -> No
     connection = Connection.from_environ(COMPLETE)
     assert connection.region == "eu-west-2"
     assert connection.resource_manager_url == PUBLIC_RESOURCE_MANAGER
+    assert connection.consoles == Consoles.of_clouds("eu-west-2", PUBLIC_RESOURCE_MANAGER)
+
+
+def test_the_local_target_shows_the_local_clouds_own_pages(local_clouds: LocalSettings) -> None:
+    expected = Consoles.of_local_clouds(local_clouds.aws_url, local_clouds.azure_url)
+    assert CloudTarget(name="local").connection.consoles == expected
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -44,6 +45,9 @@ ATTEMPTS = 20
 FAILURES, MISSES = 5, 3
 LOG_SETTLE_SECONDS = 2
 
+Pages = Mapping[str, str]
+NO_PAGES: Pages = MappingProxyType({})
+
 
 class TrainingInvocation(PipesClientCompletedInvocation):
     """A completed training job: DescribeTrainingJob's last answer, and how this run came by it.
@@ -51,8 +55,10 @@ class TrainingInvocation(PipesClientCompletedInvocation):
     `how` is `trained`, `attached` (it was under way) or `adopted` (it had completed already).
     """
 
-    def __init__(self, session: dg.PipesSession, job: Mapping[str, Any], how: str) -> None:
-        super().__init__(session, metadata=_job_metadata(job, how))
+    def __init__(
+        self, session: dg.PipesSession, job: Mapping[str, Any], how: str, pages: Pages
+    ) -> None:
+        super().__init__(session, metadata=_job_metadata(job, how, pages))
         self.job = job
         self.how = how
 
@@ -60,12 +66,12 @@ class TrainingInvocation(PipesClientCompletedInvocation):
 class TrainingFailure(dg.Failure):
     """A training job that did not complete: DescribeTrainingJob's last answer about it."""
 
-    def __init__(self, job: Mapping[str, Any], told: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, job: Mapping[str, Any], told: Mapping[str, Any]) -> None:
         outcome = training_outcome(job)
         super().__init__(
             f"Training job {job['TrainingJobName']} ended {job['TrainingJobStatus']}: "
             f"{last_word(job).rstrip('.')}. {outcome.advice}",
-            metadata={**_job_metadata(job, "failed"), **(told or {})},
+            metadata=told,
             allow_retries=outcome.is_retryable,
         )
         self.job = job
@@ -83,6 +89,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         forward_termination: whether an interrupted run stops its training job.
         max_poll_seconds: the longest pause between two DescribeTrainingJob calls; pauses grow with
             the age of the job.
+        pages: what shows a job to a person, by the name its link gets in the metadata: addresses
+            with `{job}` where its name goes.
 
     The script may speak Dagster Pipes on its standard output; one that does not is judged by the
     job's status alone.
@@ -95,12 +103,14 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         logs_client: Any = None,
         forward_termination: bool = True,
         max_poll_seconds: float = 15.0,
+        pages: Pages = NO_PAGES,
     ) -> None:
         self.context_injector = context_injector
         self._given_client = client
         self._given_logs_client = logs_client
         self.forward_termination = forward_termination
         self.max_poll_seconds = max_poll_seconds
+        self.pages = pages
 
     @classmethod
     def _is_dagster_maintained(cls) -> bool:
@@ -155,8 +165,9 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
                         self._stop(context, name, is_own=how == "trained")
                 _forbid_restart(context, interruption)
                 raise
-            _raise_unless_completed(job)
-        return TrainingInvocation(session, job, how)
+            if job["TrainingJobStatus"] != COMPLETED:
+                raise TrainingFailure(job, _job_metadata(job, "failed", self.pages))
+        return TrainingInvocation(session, job, how, self.pages)
 
     def describe(self, name: str) -> Mapping[str, Any] | None:
         """DescribeTrainingJob's answer, or None when there is no job of that name."""
@@ -436,11 +447,6 @@ def _forbid_restart(context: dg.AssetExecutionContext, interruption: BaseExcepti
         ) from interruption
 
 
-def _raise_unless_completed(job: Mapping[str, Any]) -> None:
-    if job["TrainingJobStatus"] != COMPLETED:
-        raise TrainingFailure(job)
-
-
 def _how_found(job: Mapping[str, Any] | None) -> str:
     if job is None:
         return "missing"
@@ -473,9 +479,7 @@ def _said_to_go_on(name: str) -> Iterator[None]:
         ) from error
 
 
-def _job_metadata(job: Mapping[str, Any], how: str) -> dict[str, Any]:
-    region = job["TrainingJobArn"].split(":")[3]
-    console = f"https://{region}.console.aws.amazon.com"
+def _job_metadata(job: Mapping[str, Any], how: str, pages: Pages) -> dict[str, Any]:
     name = job["TrainingJobName"]
     return {
         "job_name": name,
@@ -484,13 +488,7 @@ def _job_metadata(job: Mapping[str, Any], how: str) -> dict[str, Any]:
         "instances": _instances(job),
         "training_seconds": job.get("TrainingTimeInSeconds", 0),
         "billable_seconds": job.get("BillableTimeInSeconds", 0),
-        "sagemaker_console": dg.MetadataValue.url(
-            f"{console}/sagemaker/home?region={region}#/jobs/{name}"
-        ),
-        "cloudwatch_logs": dg.MetadataValue.url(
-            f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/"
-            f"{LOG_GROUP.replace('/', '$252F')}$3FlogStreamNameFilter$3D{name}"
-        ),
+        **{what: dg.MetadataValue.url(page.format(job=name)) for what, page in pages.items()},
     }
 
 

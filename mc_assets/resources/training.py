@@ -26,6 +26,7 @@ class SageMakerTraining(dg.ConfigurableResource):
             ),
             forward_termination=self.forward_termination,
             max_poll_seconds=self.max_poll_seconds,
+            pages=self.store.target.connection.consoles.of_training,
         )
 
     def image(self, instance_type: str) -> str:

@@ -97,7 +97,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             )
         except TrainingFailure as failure:  # which is paid for too
             raise TrainingFailure(
-                failure.job, _cost_metadata(model, failure.job, "failed")
+                failure.job, {**failure.metadata, **_cost_metadata(model, failure.job, "failed")}
             ) from failure
         record = _record(model, dataset, artifact_store, invocation.job)
         return dg.MaterializeResult(

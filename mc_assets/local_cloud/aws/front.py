@@ -1,4 +1,4 @@
-"""The front door: each request goes to the training service, to the S3 mirror, or to moto.
+"""The front door: a request goes to the training service, S3, the console's pages, or to moto.
 
 A request's body lies whole in memory, so that whoever has read it can rewind it for the next.
 """
@@ -15,6 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from werkzeug.wrappers import Request, Response
 
 from mc_assets.local_cloud.aws.cloudwatch_logs import FILTER_TARGET, name_streams
+from mc_assets.local_cloud.aws.console import Console
 from mc_assets.local_cloud.aws.errors import AwsError
 from mc_assets.local_cloud.aws.iam import simulate_principal_policy
 from mc_assets.local_cloud.aws.s3_mirror import S3Mirror
@@ -42,6 +43,7 @@ class Front:
         self._moto = moto
         self._s3 = s3
         self._training = training
+        self._console = Console(training, s3)
         self._health = health
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -60,6 +62,8 @@ class Front:
             return self._training_answer(target.removeprefix(_TARGET_PREFIX), request)
         if request.method == "GET" and request.path == HEALTH_PATH:
             return Response(json.dumps(self._health), mimetype="application/json")
+        if self._console.serves(request):
+            return self._console.answer(request)
         if request.path == "/" and b"Action=SimulatePrincipalPolicy&" in request.get_data():
             return simulate_principal_policy(dict(parse_qsl(request.get_data(as_text=True))))
         _rewind(request)

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mc_assets.local_cloud.azure import entra, scm
+from mc_assets.local_cloud.azure import console, entra, scm
 from mc_assets.local_cloud.azure.cloud import Cloud
 from mc_assets.local_cloud.azure.deployments import Deployments
 from mc_assets.local_cloud.azure.entra import TokenIssuer
@@ -126,6 +126,7 @@ def _application(cloud: Cloud, state: Path) -> Starlette:
     application = Starlette(
         routes=[
             Route("/_mc/health", health),
+            *console.ROUTES,
             *scm.ROUTES,
             *subscriptions.ROUTES,
             *groups.ROUTES,
