@@ -61,7 +61,13 @@ class TrainedModel(Artifact):
     billable_seconds: int | None
 
 
-class OnnxModel(Artifact):
+class Trained(Artifact):
+    """What has a trained model in it; `job_arn` is empty in a record of an earlier release."""
+
+    job_arn: str = ""
+
+
+class OnnxModel(Trained):
     """One validated .onnx file; `version` is its sha256."""
 
     asset: ClassVar[str] = "onnx_model"
@@ -69,7 +75,7 @@ class OnnxModel(Artifact):
     reference: StoredObject
 
 
-class FunctionPackage(Artifact):
+class FunctionPackage(Trained):
     """The zip that runs in Azure Functions.
 
     `version` is the sha256 of the zip; `content_version` is what the running function answers with.
@@ -81,7 +87,7 @@ class FunctionPackage(Artifact):
     model: StoredObject
 
 
-class Endpoint(Artifact):
+class Endpoint(Trained):
     """A function app, or a slot of one, that serves the package whose sha256 is `version`."""
 
     resource_group: str
@@ -110,7 +116,8 @@ class LiveEndpoint(Endpoint):
     """The package serving users.
 
     `number` counts what was ever live, from 1; `previous` is the package that was live before this
-    one, for the way back; `since` and `run_id` say when this one went live, and by which run.
+    one, for the way back; `since` and `run_id` say when this one went live, and by which run, and
+    `brought_back` why, if it was live before and came back.
     """
 
     asset: ClassVar[str] = "live_endpoint"
@@ -118,6 +125,7 @@ class LiveEndpoint(Endpoint):
     number: int = 0
     since: str = ""
     run_id: str = ""
+    brought_back: str = ""
     override: Override | None = None
 
 

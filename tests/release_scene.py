@@ -126,8 +126,8 @@ class Scene:
             version=packed.sha256,
             lineage={**dataset.lineage, f"{self.name}/trained_model": packed.sha256},
             archive=packed,
-            job_name="by-hand-1",
-            job_arn="arn:aws:sagemaker:eu-west-2:123456789012:training-job/by-hand-1",
+            job_name=(job := f"by-hand-{packed.sha256[:8]}"),
+            job_arn=f"arn:aws:sagemaker:eu-west-2:123456789012:training-job/{job}",
             metrics={"test_accuracy": 1.0},
             training_seconds=1,
             billable_seconds=1,
@@ -138,6 +138,7 @@ class Scene:
             lineage={**trained.lineage, f"{self.name}/onnx_model": stored.sha256},
             model=stored,
             reference=self._put(answers, "npz"),
+            job_arn=trained.job_arn,
         )
         self.graph.store.write_latest(self.graph.key("onnx_model"), record)
         assert self.graph.check("trained_model").success

@@ -17,6 +17,7 @@ from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.dataset_source import DatasetSource, LocalFile, own_files
 from mc_assets.retrying import retried
+from mc_assets.stages.tracing import code, traced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,8 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         key=key_of(model),
         group_name=model.name,
         kinds={"s3", "dataset"},
+        tags={"cloud": "aws", "step": "data"},
+        metadata=code(__file__),
         owners=list(model.owners),
         code_version=code_version(
             "stages/dataset.py",
@@ -48,8 +51,9 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             "resources/dataset_source.py",
             extra=str(model.dataset_folder),
         ),
-        description="Training and test images with their labels: four IDX files in S3, under the "
-        "sha256 of their content.",
+        description="Training and test images with their labels: four IDX files in S3, in a folder "
+        "named by the **sha256 of their content**, so that nothing is uploaded twice. Public files "
+        "count only with their known sha256; `files_and_shapes` keeps anything else from training.",
     )
     @retried
     def dataset(
@@ -70,6 +74,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 "source": record.source,
                 "uploaded": uploaded,
                 "s3_uri": artifact_store.uri(f"{model.name}/dataset/{record.version}/"),
+                **traced(artifact_store, record),
                 "size_bytes": sum(file.size for file in record.files.values()),
                 "files": dg.MetadataValue.table(
                     [

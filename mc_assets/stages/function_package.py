@@ -1,6 +1,7 @@
 """The function_package asset: the reproducible zip of function and model, and its checks."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
@@ -12,6 +13,7 @@ from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
 from mc_assets.stages import onnx_model as onnx_model_stage
+from mc_assets.stages.tracing import code, traced
 
 SMOKE_IMAGES = 500
 
@@ -26,10 +28,13 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         ins={"onnx_model": dg.AssetIn(key=onnx_model_stage.key_of(model))},
         group_name=model.name,
         kinds={"azurefunctions", "python"},
+        tags={"cloud": "aws", "step": "packaging"},
+        metadata=code(__file__, model.function_app / "function_app.py"),
         owners=list(model.owners),
         code_version=code_version("stages/function_package.py", "packaging", model.function_app),
-        description="The zip that Azure Functions runs: the function, its requirements and the "
-        "model. Equal inputs give equal bytes.",
+        description="The **zip that Azure Functions runs**, in S3: the function, its requirements "
+        "and the validated model. Equal inputs give equal bytes; it has to answer in a clean "
+        "process before it is staged.",
     )
     @retried
     def function_package(
@@ -52,6 +57,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             package=stored,
             content_version=package.version,
             model=onnx_model.model,
+            job_arn=onnx_model.job_arn,
         )
         return dg.MaterializeResult(
             value=record,
@@ -60,6 +66,8 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 "s3_uri": stored.uri,
                 "size_bytes": stored.size,
                 "content_version": package.version,
+                "code_sha256": _code_sha256(package.files),
+                **traced(artifact_store, record),
                 "files": dg.MetadataValue.table(
                     [
                         dg.TableRecord({"file": name, "bytes": size, "sha256": sha256})
@@ -140,3 +148,11 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
 
     yield contents
     yield clean_process
+
+
+def _code_sha256(files: Iterable[tuple[str, int, str]]) -> str:
+    """Of the function without its model, as `sha256sum * | sha256sum` in its folder has it."""
+    from mc_assets.packaging.contents import MANIFEST, MODEL
+
+    lines = (f"{sha256}  {name}\n" for name, _, sha256 in files if name not in (MANIFEST, MODEL))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -18,6 +18,7 @@ from mc_assets.stages import staged_endpoint as staged_endpoint_stage
 from mc_assets.stages.promotion import Promotion
 from mc_assets.stages.restoring import Ledger
 from mc_assets.stages.staged_endpoint import RELEASE_CODE, ReleaseRun, release_metadata
+from mc_assets.stages.tracing import code, traced
 
 
 def key_of(model: ModelSettings) -> dg.AssetKey:
@@ -30,6 +31,8 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         ins={"staged_endpoint": dg.AssetIn(key=staged_endpoint_stage.key_of(model))},
         group_name=model.name,
         kinds={"azure", "azurefunctions"},
+        tags={"cloud": "azure", "step": "release"},
+        metadata=code(__file__, model.function_app / "function_app.py"),
         owners=list(model.owners),
         code_version=code_version(
             "stages/live_endpoint.py",
@@ -39,8 +42,9 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             *RELEASE_CODE,
             extra=repr(model.hosting),
         ),
-        description="The package serving users. Refused unless every blocking check passed on "
-        "exactly these versions, the staged endpoint's included; taken back when its bake fails.",
+        description="The package **serving users**. Refused unless every blocking check passed on "
+        "exactly the versions that it is made of, the staged endpoint's included; when its bake "
+        "fails, the version before is brought back.",
         pool=model.release_pool,
     )
     @retried
@@ -68,7 +72,11 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         with promotion.taken_back_on_failure(back):
             release = promotion.promote(config.redeploy)
             record = promotion.record(release, admission.override)
-            metadata = {**_metadata(record, release), **admission.metadata}
+            metadata = {
+                **_metadata(record, release),
+                **traced(artifact_store, record),
+                **admission.metadata,
+            }
             if release.changed or not promotion.is_live:
                 metadata |= promotion.bake(record, test_set).metadata
             promotion.ledger.remember(record)
@@ -109,10 +117,6 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
 
 
 def _metadata(record: LiveEndpoint, release: Release) -> dict[str, dg.MetadataValue]:
-    lineage = [
-        dg.TableRecord({"asset": asset, "version": version})
-        for asset, version in record.lineage.items()
-    ]
     return {
         **release_metadata(release),
         "classify": dg.MetadataValue.url(f"{record.url}/api/classify"),
@@ -121,5 +125,4 @@ def _metadata(record: LiveEndpoint, release: Release) -> dict[str, dg.MetadataVa
         "reason": dg.MetadataValue.text("promoted"),
         "live_since": dg.MetadataValue.text(record.since),
         "release_number": dg.MetadataValue.int(record.number),
-        "lineage": dg.MetadataValue.table(lineage),
     }

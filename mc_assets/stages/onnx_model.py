@@ -15,6 +15,7 @@ from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
 from mc_assets.stages import trained_model as trained_model_stage
+from mc_assets.stages.tracing import code, traced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,9 +40,13 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         ins={"trained_model": dg.AssetIn(key=trained_model_stage.key_of(model))},
         group_name=model.name,
         kinds={"onnx", "s3"},
+        tags={"cloud": "aws", "step": "validation"},
+        metadata=code(__file__),
         owners=list(model.owners),
         code_version=code_version("stages/onnx_model.py", "archive.py"),
-        description="The model as one ONNX file in S3, under its own sha256.",
+        description="The model as **one ONNX file** in S3, under its own sha256. Its checks hold "
+        "it up unless it answers as PyTorch does, is accurate enough, and is not worse than the "
+        "live one.",
     )
     @retried
     def onnx_model(
@@ -58,6 +63,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             lineage={**trained_model.lineage, key_of(model).to_user_string(): stored.sha256},
             model=stored,
             reference=reference,
+            job_arn=trained_model.job_arn,
         )
         return dg.MaterializeResult(
             value=record,
@@ -66,6 +72,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 "s3_uri": stored.uri,
                 "size_bytes": stored.size,
                 "training_job": trained_model.job_name,
+                **traced(artifact_store, record),
             },
         )
 

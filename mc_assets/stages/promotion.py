@@ -178,6 +178,7 @@ class Promotion:
             content_version=self.staged.content_version,
             package=self.staged.package,
             model=self.staged.model,
+            job_arn=self.staged.job_arn,
             previous=live.package if live else None,
             number=self.ledger.next_number,
             since=now(),
@@ -186,7 +187,8 @@ class Promotion:
         )
         if live is None or not self.is_live:
             return record
-        kept = {name: getattr(live, name) for name in ("previous", "number", "since", "run_id")}
+        names = ("previous", "number", "since", "run_id", "brought_back")
+        kept = {name: getattr(live, name) for name in names}
         return record.model_copy(update={**kept, "override": override or live.override})
 
     def bake(self, record: LiveEndpoint, test_set: TestSet) -> Bake:

@@ -11,6 +11,7 @@ from mc_assets.hosting import Hosting
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import RECORDS, ArtifactStore
 from mc_assets.resources.releases import Candidate, Release, Releases
+from mc_assets.stages.tracing import traced
 
 # No check of that name exists: a release writes down itself whether its version was kept.
 RELEASE = "release"
@@ -49,12 +50,7 @@ class Ledger:
 
     @property
     def history(self) -> ReleaseHistory:
-        """Everything that was ever live, what is live now included whoever wrote that down."""
-        history = self.store.read_record(self._history, ReleaseHistory) or ReleaseHistory()
-        live = self.live
-        if live is None or live.number in {past.number for past in history.releases}:
-            return history
-        return ReleaseHistory(releases=(*history.releases, live))
+        return read_history(self.store, self.key)
 
     @property
     def next_number(self) -> int:
@@ -142,7 +138,16 @@ class Ledger:
 
     @property
     def _history(self) -> str:
-        return f"{RECORDS}/{self.key.to_user_string()}.history.json"
+        return _history_key(self.key)
+
+
+def read_history(store: ArtifactStore, key: dg.AssetKey) -> ReleaseHistory:
+    """Everything that was ever live, what is live now included whoever wrote that down."""
+    history = store.read_record(_history_key(key), ReleaseHistory) or ReleaseHistory()
+    live = store.latest(key, LiveEndpoint)
+    if live is None or live.number in {past.number for past in history.releases}:
+        return history
+    return ReleaseHistory(releases=(*history.releases, live))
 
 
 def restore(
@@ -187,7 +192,12 @@ def write_down(
 ) -> None:
     """That a version of before is live again, in the records and in the asset's history."""
     restored = back.record.model_copy(
-        update={"url": release.app.url, "since": now(), "run_id": context.run.run_id}
+        update={
+            "url": release.app.url,
+            "since": now(),
+            "run_id": context.run.run_id,
+            "brought_back": reason,
+        }
     )
     ledger.bring_back(restored)
     event = dg.AssetMaterialization(
@@ -203,12 +213,17 @@ def write_down(
             "release_number": restored.number,
             "live_since": restored.since,
             "warm_up_seconds": round(release.warm_up_seconds, 2),
+            **traced(ledger.store, restored),
         },
         tags={"dagster/data_version": restored.version},
     )
     # Writes it at once: what context.log_event is given, Dagster drops when the step fails.
     dg.DagsterEvent.asset_materialization(context.get_step_execution_context(), event)
     context.log.info(f"{restored.url} serves {restored.version[:12]} again.")
+
+
+def _history_key(key: dg.AssetKey) -> str:
+    return f"{RECORDS}/{key.to_user_string()}.history.json"
 
 
 def _judged_as(release: Endpoint) -> tuple[str, str, str]:

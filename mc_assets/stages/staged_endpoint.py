@@ -14,6 +14,7 @@ from mc_assets.resources.releases import Candidate, Release, Releases
 from mc_assets.retrying import retried
 from mc_assets.stages import endpoint_checks
 from mc_assets.stages import function_package as function_package_stage
+from mc_assets.stages.tracing import code, traced
 
 RELEASE_CODE = (
     "hosting.py",
@@ -43,14 +44,17 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         ins={"function_package": dg.AssetIn(key=function_package_stage.key_of(model))},
         group_name=model.name,
         kinds={"azure", "azurefunctions"},
+        tags={"cloud": "azure", "step": "staging"},
+        metadata=code(__file__, model.function_app / "function_app.py"),
         owners=list(model.owners),
         code_version=code_version(
             "stages/staged_endpoint.py",
             *RELEASE_CODE,
             extra=repr(model.hosting),
         ),
-        description="The package running in Azure Functions where no user calls it: in a slot, "
-        "or in a staging app. Refused unless every blocking check passed on exactly these.",
+        description="The package running in Azure Functions **where no user calls it**: in a slot, "
+        "or in a staging app. Refused unless every blocking check passed on exactly the versions "
+        "that it is made of.",
         pool=model.release_pool,
     )
     @retried
@@ -86,11 +90,16 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             content_version=function_package.content_version,
             package=function_package.package,
             model=function_package.model,
+            job_arn=function_package.job_arn,
         )
         return dg.MaterializeResult(
             value=record,
             data_version=dg.DataVersion(record.version),
-            metadata={**release_metadata(release), **admission.metadata},
+            metadata={
+                **release_metadata(release),
+                **traced(artifact_store, record),
+                **admission.metadata,
+            },
         )
 
     return staged_endpoint

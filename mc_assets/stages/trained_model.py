@@ -21,6 +21,7 @@ from mc_assets.resources.sagemaker import TrainingFailure
 from mc_assets.resources.training import SageMakerTraining
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
+from mc_assets.stages.tracing import code, traced
 from mc_assets.training_image import DEFAULT_IMAGE
 from mc_assets.training_job import (
     SourceArchive,
@@ -59,6 +60,8 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         ins={"dataset": dg.AssetIn(key=dataset_stage.key_of(model))},
         group_name=model.name,
         kinds={"sagemaker", "pytorch"},
+        tags={"cloud": "aws", "step": "training"},
+        metadata=code(__file__, model.training_code / "train.py"),
         owners=list(model.owners),
         code_version=code_version(
             "stages/trained_model.py",
@@ -68,8 +71,9 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             model.training_code,
             extra=repr((model.training, model.training_image)),
         ),
-        description="The model.tar.gz of a SageMaker training job: weights, ONNX export, metrics, "
-        "and PyTorch's own answers to the test images.",
+        description="The `model.tar.gz` that a **SageMaker training job** left in S3: weights, "
+        "ONNX export, metrics, and PyTorch's own answers to the test images. The same code, data "
+        "and hyperparameters are one job: it is found again, and not paid for twice.",
     )
     @retried
     def trained_model(
@@ -110,6 +114,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 "code_sha256": source.sha256,
                 **_cost_metadata(model, invocation.job, invocation.how),
                 **record.metrics,
+                **traced(artifact_store, record),
             },
         )
 

@@ -122,6 +122,35 @@ def test_the_live_endpoint_names_every_version_it_is_made_of(graph: Graph, first
     assert graph.record("live_endpoint").lineage == lineage
     rows = first.metadata("live_endpoint", "lineage").records
     assert {row.data["asset"]: row.data["version"] for row in rows} == lineage
+    places = {row.data["asset"].partition("/")[2]: row.data["where"] for row in rows}
+    assert places["trained_model"] == graph.record("trained_model").job_arn
+    assert places["live_endpoint"] == graph.record("live_endpoint").url
+    for asset in ("onnx_model", "function_package"):
+        head = graph.store.head(places[asset])
+        assert head is not None
+        assert head["Metadata"]["sha256"] == lineage[f"{graph.name}/{asset}"]
+
+
+@pytest.mark.parametrize(
+    ("asset", "link", "told"),
+    [
+        ("dataset", "s3_console", "training/train-images-idx3-ubyte"),
+        ("trained_model", "sagemaker_console", "Completed"),
+        ("trained_model", "cloudwatch_logs", "test_accuracy="),
+        ("trained_model", "s3_console", "model.tar.gz"),
+        ("onnx_model", "s3_console", ".onnx"),
+        ("function_package", "s3_console", ".zip"),
+        ("staged_endpoint", "azure_portal", "/api/classify"),
+        ("live_endpoint", "azure_portal", "/api/classify"),
+    ],
+)
+def test_every_link_opens_a_page_about_it(
+    graph: Graph, first: Ran, asset: str, link: str, told: str
+) -> None:
+    page = requests.get(first.metadata(asset, link), timeout=30)
+    assert page.status_code == 200
+    assert told in page.text
+    assert [secret for secret in graph.secrets() if secret in page.text] == []
 
 
 def test_users_get_this_models_answers(graph: Graph, first: Ran) -> None:

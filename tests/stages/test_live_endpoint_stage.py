@@ -27,8 +27,10 @@ def test_a_bad_bake_brings_the_version_before_back_and_says_so(scene: Scene) -> 
     assert f"serves the version before it again, {one.version[:12]}" in said
     assert scene.serving == one.content_version
     assert scene.answer().content == answer
+    why = scene.live.brought_back
+    assert "longer than 4000 ms" in why
     assert scene.live == one.model_copy(
-        update={"since": scene.live.since, "run_id": bad.result.run_id}
+        update={"since": scene.live.since, "run_id": bad.result.run_id, "brought_back": why}
     )
     event = scene.graph.last_materialised("live_endpoint")
     assert event.tags is not None
