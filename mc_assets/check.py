@@ -116,7 +116,11 @@ def run(definitions: dg.Definitions, chosen: Sequence[dg.AssetCheckKey]) -> Verd
         evaluation.asset_check_key: evaluation
         for evaluation in result.get_asset_check_evaluations()
     }
-    failures = [failure_text(event) for event in result.all_events if event.is_step_failure]
+    failures = [
+        " ".join(failure_text(event).split())
+        for event in result.all_events
+        if event.is_step_failure
+    ]
     return Verdicts(chosen, found, failures)
 
 

@@ -94,9 +94,8 @@ def show(found: list[Known], console: Console) -> None:
 
 
 def _heading(known: Known) -> str:
-    told = [f"{known.asset} {known.version[:12]}: {known.stands}"]
-    if known.number:
-        told[0] += f" (release {known.number})"
+    number = f" (release {known.number})" if known.number else ""
+    told = [f"{known.asset} {known.version[:12]}{number}: {known.stands}"]
     if known.since:
         told.append(f"since {known.since}")
     if known.until:

@@ -227,7 +227,7 @@ def test_plain_words_where_there_is_no_terminal(scene: Scene) -> None:
     show(find(scene.graph.store, scene.name, "live_endpoint"), Console(file=out))
     heading, url, *table = out.getvalue().splitlines()
     assert heading.startswith(
-        f"{scene.name}/live_endpoint {scene.live.version[:12]}: live (release 1)"
+        f"{scene.name}/live_endpoint {scene.live.version[:12]} (release 1): live"
     )
     assert url == scene.live.url
     assert any(scene.live.lineage[f"{scene.name}/dataset"] in line for line in table)

@@ -14,7 +14,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse }
 td, th { border-bottom: 1px solid #ddd; padding: .25rem 1.5rem .25rem 0; text-align: left }
-td, th { vertical-align: top; overflow-wrap: anywhere }
+td, th { vertical-align: top; overflow-wrap: anywhere } th { white-space: nowrap }
 pre { background: #f6f6f6; overflow: auto; padding: 1rem; max-height: 40rem }
 img { max-width: 100% } footer { color: #666; margin: 3rem 0 1rem }
 """

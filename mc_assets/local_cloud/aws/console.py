@@ -237,7 +237,7 @@ def _kind(key: str) -> str:
 
 def _time(seconds: Any) -> str:
     moment = datetime.fromtimestamp(seconds, UTC) if seconds else None
-    return moment.isoformat(sep=" ", timespec="seconds") if moment else ""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def _plain(status: HTTPStatus, text: str) -> Response:
