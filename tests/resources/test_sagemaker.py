@@ -62,6 +62,11 @@ def test_a_failed_job_says_why_is_not_retried_and_the_next_run_tries_again(
     assert f"Training job {lab.base_name}-1 ended Failed: AlgorithmError" in message
     assert "ValueError: no such digit" in message
     assert lab.jobs == {"1": "Failed"}
+    told = ran.result.failure_data_for_node("trained")
+    assert told is not None
+    assert told.user_failure_data is not None
+    page = str(told.user_failure_data.metadata["sagemaker_console"].value)
+    assert page.endswith(f"/_console/jobs/{lab.base_name}-1")
 
     (tmp_path / "gate").touch()
     assert lab.run(script, retry_policy=RETRIES).success
