@@ -8,8 +8,12 @@ from typing import Annotated, Any
 import dagster as dg
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from mc_assets.automation.choices import Automation
+from mc_assets.automation.conditions import automated, build_on_change
 from mc_assets.automation.jobs import build_checks_job, build_teardown_job
+from mc_assets.automation.notifications import build_notifications
 from mc_assets.automation.rollback import build_rollback_job
+from mc_assets.automation.schedules import build_live_check, build_retraining
 from mc_assets.automation.sweep import build_sweep_job
 from mc_assets.cost import Budget, Prices
 from mc_assets.hosting import Hosting, PlanKind, SiteUpdateStrategy
@@ -18,9 +22,11 @@ from mc_assets.ownership import RETENTION_DAYS
 from mc_assets.resources.artifact_store import NOT_MODELS
 from mc_assets.stages import (
     dataset,
+    drift,
     function_package,
     live_endpoint,
     onnx_model,
+    source,
     staged_endpoint,
     trained_model,
 )
@@ -234,23 +240,36 @@ class ModelLifecycle(dg.Component, dg.Model, dg.Resolvable):
     hosting: FunctionAppHosting = Field(
         default_factory=FunctionAppHosting, description="The function app."
     )
+    automation: Automation = Field(
+        default_factory=Automation,
+        description="What runs by itself, and who is told of failures.",
+    )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - the component's signature
         return self.build()
 
     def build(self) -> dg.Definitions:
-        """The model's assets, checks and jobs, without resources."""
+        """The model's assets, checks, jobs, schedules and sensors, without resources."""
         model = self.settings()
         prefix = f"{model.name}_" if self.job_prefix is None else self.job_prefix
-        checks = [check for stage in STAGES for check in stage.build_checks(model)]
+        assets = [module.build_asset(model) for module in (source, *STAGES)]
+        checks = [check for module in (*STAGES, drift) for check in module.build_checks(model)]
+        jobs = [
+            build_checks_job(model, prefix, checks),
+            build_rollback_job(model, prefix),
+            build_sweep_job(model, prefix),
+            build_teardown_job(model, prefix),
+        ]
+        schedules = [*build_retraining(model, prefix, assets), *build_live_check(model, prefix)]
+        own_jobs = {job.name for job in jobs} | {schedule.job_name for schedule in schedules}
         return dg.Definitions(
-            assets=[stage.build_asset(model) for stage in STAGES],
+            assets=automated(model, assets),
             asset_checks=checks,
-            jobs=[
-                build_checks_job(model, prefix, checks),
-                build_rollback_job(model, prefix),
-                build_sweep_job(model, prefix),
-                build_teardown_job(model, prefix),
+            jobs=jobs,
+            schedules=schedules,
+            sensors=[
+                *build_on_change(model, prefix, assets),
+                *build_notifications(model, prefix, own_jobs),
             ],
         )
 
@@ -270,6 +289,7 @@ class ModelLifecycle(dg.Component, dg.Model, dg.Resolvable):
             owners=tuple(self.owners),
             tags=self.tags,
             retention_days=self.retention_days,
+            automation=self.automation,
         )
         Hosting(model=self.name, subscription_id="", **model.hosting)  # refuse a wrong choice now
         _require(model.training_code / "train.py", "training.code")

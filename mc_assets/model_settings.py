@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mc_assets.automation.choices import Automation
 from mc_assets.cost import Budget
 from mc_assets.hosting import Hosting
 from mc_assets.ownership import RETENTION_DAYS
@@ -44,6 +45,7 @@ class ModelSettings:
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     retention_days: int = RETENTION_DAYS
+    automation: Automation = field(default_factory=Automation)
 
     @property
     def release_pool(self) -> str:

@@ -63,6 +63,12 @@ class Progress:
             asset.state, asset.doing = "materialised", ""
             asset.seconds = entry.timestamp - asset.started
             yield f"{asset.name}: materialised {asset.version[:12]} in {asset.seconds:.1f} s"
+        elif event.event_type == dg.DagsterEventType.ASSET_OBSERVATION:
+            observation = event.asset_observation_data.asset_observation
+            asset.version = (observation.tags or {}).get("dagster/data_version", "")
+            asset.state, asset.doing = "observed", ""
+            asset.seconds = entry.timestamp - asset.started
+            yield f"{asset.name}: observed {asset.version[:12]} in {asset.seconds:.1f} s"
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             asset.checks[evaluation.check_name] = evaluation.passed

@@ -14,6 +14,7 @@ from mc_assets.target import TargetError
 
 ROOT = Path(__file__).parent.parent
 ASSETS = {
+    "mnist/source": set(),
     "mnist/dataset": {"files_and_shapes", "class_balance", "no_leakage"},
     "mnist/trained_model": {"archive_contents", "training_metrics"},
     "mnist/onnx_model": {
@@ -25,7 +26,12 @@ ASSETS = {
     },
     "mnist/function_package": {"contents", "clean_process"},
     "mnist/staged_endpoint": {"prediction_accuracy", "latency", "rejects_bad_input"},
-    "mnist/live_endpoint": {"prediction_accuracy", "serves_promoted_version", "latency"},
+    "mnist/live_endpoint": {
+        "prediction_accuracy",
+        "serves_promoted_version",
+        "latency",
+        "accuracy_drift",
+    },
 }
 HEAVY = ("torch", "sagemaker", "onnxruntime", "onnx", "azure", "matplotlib", "moto", "dagster_aws")
 

@@ -1,6 +1,5 @@
 """The dataset asset: four IDX files in S3 under a content key, uploaded once, and its checks."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,8 @@ from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.dataset_source import DatasetSource, LocalFile, own_files
 from mc_assets.retrying import retried
+from mc_assets.stages import source as source_stage
+from mc_assets.stages.source import PUBLIC
 from mc_assets.stages.tracing import code, traced
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ CHECKS: Mapping[str, str] = {
     "no_leakage": "No test image is, byte for byte, among the training images.",
 }
 TRAINING_FILES = (idx.TRAIN_IMAGES, idx.TRAIN_LABELS)
-PUBLIC = "the public MNIST files"
 MAX_IMBALANCE = 1.5
 
 
@@ -40,6 +40,7 @@ def key_of(model: ModelSettings) -> dg.AssetKey:
 def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
     @dg.asset(
         key=key_of(model),
+        deps=[source_stage.key_of(model)],
         group_name=model.name,
         kinds={"s3", "dataset"},
         tags={"cloud": "aws", "step": "data"},
@@ -47,6 +48,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         owners=list(model.owners),
         code_version=code_version(
             "stages/dataset.py",
+            "stages/source.py",
             "idx.py",
             "resources/dataset_source.py",
             extra=str(model.dataset_folder),
@@ -206,8 +208,7 @@ def _store(
 def _record(
     model: ModelSettings, store: ArtifactStore, facts: dict[str, tuple[str, int]], source: str
 ) -> Dataset:
-    listing = "".join(f"{name} {sha256}\n" for name, (sha256, _) in sorted(facts.items()))
-    version = hashlib.sha256(listing.encode()).hexdigest()
+    version = source_stage.version_of({name: sha256 for name, (sha256, _) in facts.items()})
     base = f"{model.name}/dataset/{version}"
 
     def uri(name: str) -> str:
