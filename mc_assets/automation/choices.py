@@ -91,9 +91,8 @@ class Notifications(Choices, dg.Resolvable):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="Name of the environment variable that holds the webhook's URL: a secret.",
     )
-    ui: str | None = Field(
+    ui: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
         default=None,
-        pattern=r"^https?://",
         description="Address of your Dagster UI: the messages then link the run.",
     )
 

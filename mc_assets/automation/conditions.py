@@ -62,17 +62,18 @@ def succession() -> dg.AutomationCondition:
     """Of every other asset: once its code, or the version of what it is made from, has changed.
 
     What is about to be made anew takes what follows from it into the same run, where a blocking
-    check that fails stops the rest. Where one upstream has failed before, what follows waits, and
-    goes on in a run of its own once all have passed. One that was never made has not passed.
+    check that fails stops the rest. Where something was made in another run, by hand for one, what
+    follows waits until its blocking checks have passed.
     """
     # A change made by a run that was to make this asset too has been tried by that run.
     changed = Condition.data_version_changed() & ~Condition.executed_with_root_target()
+    passed = Condition.all_checks_match(Condition.check_passed(), blocking_only=True)
     return (
         (
             Condition.any_deps_match(changed | Condition.will_be_requested())
             | Condition.code_version_changed()
         ).since_last_handled()
-        & Condition.all_deps_blocking_checks_passed()
+        & Condition.all_deps_match(passed | Condition.will_be_requested())
         & ~Condition.any_deps_in_progress()
         & ~Condition.in_progress()
     ).with_label("its code or what it is made from has changed")

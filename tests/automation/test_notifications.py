@@ -173,7 +173,7 @@ def test_the_run_is_linked_where_the_ui_is_known(sensor: Sensor, webhook: Webhoo
     run_id = run(sensor.instance, fails="x" * 1000)
     sensor.tick()
     assert f"m: <https://dagster.example/runs/{run_id}|run {run_id[:8]}> of" in webhook.texts[0]
-    assert webhook.texts[0].endswith(f"{'x' * 400}...")
+    assert webhook.texts[0].splitlines()[1] == f"• m__dataset: {'x' * 388}..."
 
 
 @pytest.mark.parametrize("status", [500, 302])
