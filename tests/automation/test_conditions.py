@@ -16,13 +16,13 @@ from summary import tell
 BERLIN = ZoneInfo("Europe/Berlin")
 BEGIN = datetime(2026, 2, 1, tzinfo=UTC)
 DAYS = 90
-TICKS_A_DAY = 4
+TICKS_A_DAY = 2
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """Everything made once, by hand, and the sensor switched on; nothing changes yet."""
-    made = World.of(tmp_path, "0 6 * * *", "Europe/Berlin")
+    made = World.of(tmp_path, "0 23 * * *", "Europe/Berlin")
     assert made.by_hand("source", *STAGES, at=BEGIN)
     made.within.clear()
     assert made.tick(at(0)) == ()
@@ -35,7 +35,11 @@ def at(day: int, tick: int = 0) -> datetime:
 
 def ticked(world: World, first: int, days: int = 3) -> list[tuple[str, ...]]:
     """What some days' ticks ask for, where they ask for anything."""
-    asked = [world.tick(at(day, tick)) for day in range(first, first + days) for tick in range(4)]
+    asked = [
+        world.tick(at(day, tick))
+        for day in range(first, first + days)
+        for tick in range(TICKS_A_DAY)
+    ]
     return [stages for stages in asked if stages]
 
 

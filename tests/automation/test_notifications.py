@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mc_assets.automation import notifications
 from mc_assets.automation.notifications import NotificationError
 from mc_assets.lifecycle import ModelLifecycle
 from ports import free_ports
@@ -62,7 +63,8 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """With its history in a folder, as for a user of one machine."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+    quiet = {"telemetry": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=quiet) as made:
         yield made
 
 
@@ -209,9 +211,15 @@ def test_a_webhook_that_is_not_there_is_one_sentence_without_its_url(
         sensor.tick()
 
 
-def test_many_runs_are_told_of_in_turns(sensor: Sensor, webhook: Webhook) -> None:
-    ids = [run(sensor.instance, fails=f"number {n}") for n in range(21)]
-    assert sensor.tick() == "Of 20 runs that have ended, told of 20."
+def test_many_runs_are_told_of_in_turns(
+    sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "RUNS_AT_ONCE", 3)
+    ids = [run(sensor.instance, fails="one"), run(sensor.instance, warns=True)]
+    ids += [run(sensor.instance, fails="three"), run(sensor.instance, warns=True)]
+    assert sensor.tick() == "Of 3 runs that have ended, told of 3."
     assert sensor.tick() == "Of 1 runs that have ended, told of 1."
-    told = "\n".join(webhook.texts)
-    assert [told.count(run_id[:8]) for run_id in ids] == [1] * 21
+    assert [[text.count(run_id[:8]) for run_id in ids] for text in webhook.texts] == [
+        [1, 1, 1, 0],
+        [0, 0, 0, 1],
+    ]
