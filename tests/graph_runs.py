@@ -100,7 +100,7 @@ class Graph:
 
     @cached_property
     def defs(self) -> dg.Definitions:
-        chosen = dg.AssetSelection.all(include_sources=True)
+        chosen = dg.AssetSelection.all() | dg.AssetSelection.assets(self.key("source"))
         return build_definitions(
             "local",
             models=dg.Definitions.merge(

@@ -72,7 +72,7 @@ def succession() -> dg.AutomationCondition:
         (
             Condition.any_deps_match(changed | Condition.will_be_requested())
             | Condition.code_version_changed()
-        ).since_last_handled()
+        ).since_last_handled()  # pyright: ignore[reportAttributeAccessIssue] it takes asset keys too
         & Condition.all_deps_match(passed | Condition.will_be_requested())
         & ~Condition.any_deps_in_progress()
         & ~Condition.in_progress()

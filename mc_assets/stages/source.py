@@ -98,14 +98,14 @@ def sha256s_of(folder: Path) -> dict[str, str]:
     return found
 
 
-def _opened(folder: Path, name: str) -> IO[bytes]:
+def _opened(folder: Path, name: str) -> IO[bytes] | gzip.GzipFile:
     plain, packed = folder / name, folder / f"{name}.gz"
     if packed.is_file() and not plain.is_file():
         return gzip.open(packed)
     return plain.open("rb")
 
 
-def _sha256(file: IO[bytes]) -> str:
+def _sha256(file: IO[bytes] | gzip.GzipFile) -> str:
     digest = hashlib.sha256()
     while chunk := file.read(CHUNK):
         digest.update(chunk)

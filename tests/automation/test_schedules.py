@@ -143,14 +143,13 @@ def test_a_run_that_starts_counts_and_one_that_never_began_or_changes_nothing_do
     weekly, monday = schedule(retraining={"cron": "0 3 * * 1"}), datetime(2026, 3, 2, 3, tzinfo=UTC)
     create_run_for_test(instance, status=dg.DagsterRunStatus.NOT_STARTED)
     assert isinstance(evaluate(weekly, monday, instance), dg.RunRequest)
-    for harmless in (
-        {"job_name": "m_live_check"},
-        {"asset_selection": frozenset({dg.AssetKey(["m", "source"])})},
-        {"asset_selection": frozenset({dg.AssetKey(["other", "dataset"])})},
-    ):
-        create_run_for_test(instance, status=dg.DagsterRunStatus.STARTING, **harmless)
+    starting = dg.DagsterRunStatus.STARTING
+    create_run_for_test(instance, job_name="m_live_check", status=starting)
+    for chosen in (["m", "source"], ["other", "dataset"]):
+        keys = frozenset({dg.AssetKey(chosen)})
+        create_run_for_test(instance, status=starting, asset_selection=keys)
     assert isinstance(evaluate(weekly, monday, instance), dg.RunRequest)
-    create_run_for_test(instance, status=dg.DagsterRunStatus.STARTING)
+    create_run_for_test(instance, status=starting)
     assert "still under way" in str(evaluate(weekly, monday, instance))
 
 
