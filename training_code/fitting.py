@@ -24,13 +24,18 @@ log = logging.getLogger("train.fitting")
 # How often the held-out images are looked at when there is an accuracy to stop at. A look at 5,000
 # of them takes about as long as 10 steps of the compact network; an epoch has 937.
 LOOKS_PER_EPOCH = 4
+LOSSES = 200  # that are kept to be drawn, at most
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Means over one epoch, the last perhaps a part of one; accuracy is a share from 0 to 1."""
+    """Means over one epoch, the last perhaps a part of one; accuracy is a share from 0 to 1.
+
+    `step` is the training step that it ended with.
+    """
 
     epoch: int
+    step: int
     train_loss: float
     test_loss: float
     test_accuracy: float
@@ -72,15 +77,20 @@ class Fitting:
         self.step = 0
         self.loss_sum = torch.zeros((), device=device)
         self.epochs: list[Epoch] = []
+        self.losses: list[tuple[int, float]] = []
         self.has_reached_target = False
 
     def run(self, save: Callable[[], None], stop: Callable[[], bool], log_interval: int) -> None:
         """Train to the last step or until `stop`; `save` after each epoch and at a stop."""
-        report = _progress(self.step, self.total_steps)
+        report = _progress(self.step, self.total_steps, self.steps_per_epoch)
+        keep_interval = loss_interval(self.total_steps, log_interval)
         while not self.is_done and not stop():
             loss = self._train_step()
             if self.step % log_interval == 0:
-                report(self.step, self._finite(loss))
+                value = self._finite(loss)
+                report(self.step, value)
+                if self.step % keep_interval == 0:
+                    self.losses.append((self.step, round(value, 4)))
             if self.hyper.target_accuracy and self.step % self._look_interval == 0:
                 self._look_at_holdout()
             if self.step % self.steps_per_epoch == 0 or self.is_done:
@@ -110,6 +120,7 @@ class Fitting:
             "loss_sum": self.loss_sum,
             "has_reached_target": self.has_reached_target,
             "epochs": [asdict(epoch) for epoch in self.epochs],
+            "losses": self.losses,
             "network": self.network.state_dict(),
             "momenta": self.descent.momenta,
             "generator": torch.get_rng_state(),
@@ -123,6 +134,7 @@ class Fitting:
         self.step, self.has_reached_target = state["step"], state["has_reached_target"]
         self.loss_sum = state["loss_sum"].to(self.device)
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.losses = state["losses"]
         log.info("resumed after step %d of %d", self.step, self.total_steps)
 
     def _train_step(self) -> torch.Tensor:
@@ -172,6 +184,7 @@ class Fitting:
         steps = (self.step - 1) % self.steps_per_epoch + 1
         epoch = Epoch(
             epoch=-(-self.step // self.steps_per_epoch),
+            step=self.step,
             train_loss=self.loss_sum.item() / steps,
             test_loss=test.loss,
             test_accuracy=test.accuracy,
@@ -179,6 +192,11 @@ class Fitting:
         self.loss_sum.zero_()
         self.epochs.append(epoch)
         log.info(" ".join(f"{name}={_short(value)}" for name, value in asdict(epoch).items()))
+
+
+def loss_interval(total: int, log_interval: int) -> int:
+    """After how many of `total` steps a loss is kept: a multiple of `log_interval`."""
+    return log_interval * -(-total // (log_interval * LOSSES))
 
 
 def learning_rate(hyper: Hyperparameters, step: int, total: int) -> float:
@@ -243,13 +261,15 @@ def _order(seed: int, epoch: int, images: int) -> torch.Tensor:
     return torch.randperm(images, generator=generator)
 
 
-def _progress(first: int, total: int) -> Callable[[int, float], None]:
+def _progress(first: int, total: int, steps_per_epoch: int) -> Callable[[int, float], None]:
     started = time.monotonic()
 
     def report(step: int, loss: float) -> None:
         seconds = (time.monotonic() - started) / (step - first) * (total - step)
-        percent = 100 * step / total
-        log.info("%.0f %% step %d/%d loss %.4f, %.0f s left", percent, step, total, loss, seconds)
+        log.info(
+            "%.0f %% epoch %d step %d/%d loss %.4f, %.0f s left",
+            100 * step / total, -(-step // steps_per_epoch), step, total, loss, seconds,
+        )  # fmt: skip
 
     return report
 

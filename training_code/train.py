@@ -90,7 +90,9 @@ def export(fitting: "Fitting", model_dir: Path, testing: "Split", started: float
     metrics = {
         "test_accuracy": final.accuracy,
         "test_loss": final.loss,
+        "train_loss": fitting.epochs[-1].train_loss,
         "epochs": [asdict(epoch) for epoch in fitting.epochs],
+        "losses": fitting.losses,
         "steps": fitting.step,
         "hyperparameters": asdict(hyper),
         "images": {"training": len(fitting.training), "testing": len(testing)},

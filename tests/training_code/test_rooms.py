@@ -12,7 +12,7 @@ import checkpoint
 from arguments import parse
 from container import checkpoint_folder, write_failure
 from descent import MOMENTUM, Descent
-from fitting import Fitting, learning_rate, shifted, smoothed_loss
+from fitting import LOSSES, Fitting, learning_rate, loss_interval, shifted, smoothed_loss
 from mc_assets import idx
 from mnist_idx import load, normalise
 from network import build
@@ -162,6 +162,15 @@ def test_with_a_target_too_it_resumes_to_the_same_weights(
     weights = whole.network.state_dict()
     for name, found in resumed.network.state_dict().items():
         assert torch.equal(found, weights[name]), name
+
+
+@pytest.mark.parametrize("total", [1, 199, 200, 201, 1312, 1_000_003])
+@pytest.mark.parametrize("log_interval", [1, 50])
+def test_of_many_losses_some_are_kept_evenly(total: int, log_interval: int) -> None:
+    interval = loss_interval(total, log_interval)
+    assert interval % log_interval == 0
+    assert total // interval <= LOSSES
+    assert interval == log_interval or total // interval >= LOSSES // 2
 
 
 def test_a_holdout_that_leaves_nothing_is_refused(mnist_subset: Path) -> None:

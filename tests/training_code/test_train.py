@@ -67,7 +67,7 @@ def test_it_learns_and_says_so_in_lines_that_metric_definitions_match(finished: 
     assert [len(values) for values in found.values()] == [2, 2, 2]
     assert found["test_accuracy"][1] > 0.5
     assert found["test_loss"][1] < found["test_loss"][0]
-    assert re.search(r"50 % step 10/20 loss \d\.\d{4}, \d+ s left", finished.output)
+    assert re.search(r"50 % epoch 1 step 10/20 loss \d\.\d{4}, \d+ s left", finished.output)
 
 
 def test_metrics_say_what_was_done(finished: Run) -> None:
@@ -76,6 +76,11 @@ def test_metrics_say_what_was_done(finished: Run) -> None:
     assert metrics["hyperparameters"]["batch_size"] == 200
     assert metrics["steps"] == 20
     assert [epoch["epoch"] for epoch in metrics["epochs"]] == [1, 2]
+    assert [epoch["step"] for epoch in metrics["epochs"]] == [10, 20]
+    assert metrics["train_loss"] == metrics["epochs"][1]["train_loss"]
+    said = re.findall(r"step (\d+)/20 loss (\d\.\d{4})", finished.output)
+    assert metrics["losses"] == [[int(step), float(loss)] for step, loss in said]
+    assert len(said) == 20
     assert metrics["epochs"][1]["test_accuracy"] == metrics["test_accuracy"]
 
 
@@ -145,6 +150,7 @@ def test_a_stopped_training_leaves_its_checkpoint_and_resumes_to_the_same_bytes(
     resumed = train(tmp_path, *ARGV, data=mnist_subset)
     assert f"resumed after step {steps} of 20" in resumed.output
     assert resumed.metrics["epochs"] == finished.metrics["epochs"]
+    assert resumed.metrics["losses"] == finished.metrics["losses"]
     for name in FILES - {"metrics.json"}:
         assert digest(resumed, name) == digest(finished, name)
 
