@@ -36,6 +36,16 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Mistake:
+    """A wrong answer to the image at `place`; confidence is the share given to it, from 0 to 1."""
+
+    place: int
+    label: int
+    answer: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Percentiles in milliseconds."""
 
@@ -85,6 +95,21 @@ def evaluate(predicted: ArrayLike, labels: ArrayLike) -> Evaluation:
         ),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         wrong=tuple(int(place) for place in np.flatnonzero(answers != truth)),
+    )
+
+
+def surest_mistakes(outputs: ArrayLike, labels: ArrayLike, most: int) -> tuple[Mistake, ...]:
+    """Up to `most` wrong answers, the most confident first, of log-probabilities [N, 10]."""
+    scores, truth = np.asarray(outputs, np.float64), _digits(labels, "labels")
+    answers = scores.argmax(axis=1)
+    top = scores.max(axis=1, keepdims=True)
+    # Normalised again, so that the outputs of a model without a softmax are shares as well.
+    confidence = 1 / np.exp(scores - top).sum(axis=1)
+    wrong = np.flatnonzero(answers != truth)
+    surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+    return tuple(
+        Mistake(int(place), int(truth[place]), int(answers[place]), float(confidence[place]))
+        for place in surest
     )
 
 

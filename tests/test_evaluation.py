@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mc_assets.evaluation import (
+    Mistake,
     PairedComparison,
     compare_paired,
     evaluate,
@@ -13,6 +14,7 @@ from mc_assets.evaluation import (
     paired_bounds,
     percentiles,
     standing,
+    surest_mistakes,
 )
 from mc_assets.model_settings import Gates
 
@@ -25,6 +27,24 @@ def test_evaluate_counts_by_digit_and_by_answer() -> None:
     assert result.confusion[1][2] == 0
     assert sum(map(sum, result.confusion)) == 5
     assert result.wrong == (2,)
+
+
+def test_the_surest_mistakes_come_first_and_right_answers_not_at_all() -> None:
+    shares = np.full((4, 10), 0.01)
+    for place, (answer, share) in enumerate([(3, 0.91), (5, 0.4), (7, 0.8), (7, 0.8)]):
+        shares[place] = (1 - share) / 9
+        shares[place, answer] = share
+    labels = [3, 1, 2, 2]
+    expected = (Mistake(2, 2, 7, 0.8), Mistake(3, 2, 7, 0.8), Mistake(1, 1, 5, 0.4))
+    # Unnormalised logits mean the same.
+    for outputs in (np.log(shares), np.log(shares) + 100):
+        found = surest_mistakes(outputs, labels, 5)
+        assert [each.place for each in found] == [each.place for each in expected]
+        for each, wanted in zip(found, expected, strict=True):
+            assert (each.label, each.answer) == (wanted.label, wanted.answer)
+            assert each.confidence == pytest.approx(wanted.confidence)
+    assert len(surest_mistakes(np.log(shares), labels, 2)) == 2
+    assert surest_mistakes(np.log(shares[:1]), labels[:1], 5) == ()
 
 
 def test_evaluate_keeps_whole_counts_of_small_integer_types() -> None:
