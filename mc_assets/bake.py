@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mc_assets.model_settings import Gates
+from mc_assets.progress import Log, unheard
 from mc_assets.resources.endpoint_client import Answer, EndpointClient, UnreachedError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ TOLERATED = 0.05  # of the calls: what a 95th percentile leaves out
 DRAIN_SECONDS = 180
 DRAINED_ANSWERS = 20  # in a row, by the new version
 DRAIN_PAUSE = 0.25
+WORD_SECONDS = 5  # between two words of how far it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class Bake:
         if self.images:
             found["bake_accuracy"] = self.correct / self.images
         if self.latency:
+            found["bake_p50_ms"] = round(self.latency.p50, 2)
             found["bake_p95_ms"] = round(self.latency.p95, 2)
+            found["bake_p99_ms"] = round(self.latency.p99, 2)
         return found
 
 
@@ -52,6 +56,7 @@ def bake(
     labels: "np.ndarray",
     gates: Gates,
     before: str = "",
+    log: Log = unheard,
 ) -> Bake:
     """Call the endpoint with every test image once, spread evenly over `bake_seconds`.
 
@@ -61,6 +66,7 @@ def bake(
     Args:
         before: version that may still answer until the update to this one has reached every
             instance; none if not given.
+        log: is told now and then how far it is; nobody is if not given.
     """
     import numpy as np
 
@@ -69,6 +75,7 @@ def bake(
     parts = np.array_split(np.arange(len(images)), _calls(len(images), gates.bake_seconds))
     caller = _Caller(client, content_version, before, max(1, int(TOLERATED * len(parts))))
     started, seconds, asked, correct, problem = time.monotonic(), [], 0, 0, ""
+    word_due = started + WORD_SECONDS
     for turn, part in enumerate(parts):
         due = started + caller.waited + turn * gates.bake_seconds / len(parts)
         time.sleep(max(0.0, due - time.monotonic()))
@@ -85,6 +92,9 @@ def bake(
             break
         if problem := _slowness(seconds, len(parts), gates.bake_max_latency_p95_ms):
             break
+        if time.monotonic() > word_due:
+            word_due += WORD_SECONDS
+            log(f"Bake: {len(seconds)} of {len(parts)} calls, {correct} of {asked} images right.")
     else:
         problem = _inaccuracy(correct / asked, gates.min_endpoint_accuracy)
     latency = evaluation.percentiles(seconds) if seconds else None

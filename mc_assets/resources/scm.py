@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -28,6 +28,20 @@ class Deployment:
 
     id: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What of a deployment's log has been told: lines, and entries none of whose lines is left."""
+
+    log: Callable[[str], None]
+    lines: set[str] = field(default_factory=set)
+    whole: set[str] = field(default_factory=set)
+
+    def tell(self, app: FunctionApp, line: dict[str, Any]) -> None:
+        if line["id"] not in self.lines and line["message"].strip():
+            self.lines.add(line["id"])
+            self.log(f"[build {app.label}] {line['message']}")
 
 
 class ScmSite(dg.ConfigurableResource):
@@ -127,7 +141,7 @@ class ScmSite(dg.ConfigurableResource):
 
         `latest` is the deployment `before` this one for as long as this one's record is unwritten.
         """
-        seen: set[str] = set()
+        told = _Told(log)
         began = time.monotonic()
         while True:
             answer = self._ask(app, f"/api/deployments/{deployment}")
@@ -135,7 +149,7 @@ class ScmSite(dg.ConfigurableResource):
                 raise _refusal(f"{app.label} does not let us see its deployments", answer)
             record = _record_of(answer)
             if answer is not None and record and str(record["id"]) != before:
-                self._forward_log(app, record["id"], seen, log)
+                self._forward_log(app, record["id"], told)
                 # None is a record of Flex Consumption's that is not written yet.
                 status = record.get("status") if answer.status_code == 200 else None
                 if status == DEPLOYED:
@@ -187,8 +201,10 @@ class ScmSite(dg.ConfigurableResource):
 
     def log_tail(self, app: FunctionApp, deployment: str) -> str:
         """The last lines of a deployment's log, the build's own output included."""
-        entries = self._log_entries(app, deployment)
-        return "\n".join([line for entry in entries for line in entry["lines"]][-LOG_TAIL:])
+        lines: list[str] = []
+        for entry in self._entries(app, deployment):
+            lines += [entry["message"], *(line["message"] for line in self._details(app, entry))]
+        return "\n".join(lines[-LOG_TAIL:])
 
     def _failure(self, app: FunctionApp, record: dict[str, Any]) -> dg.Failure:
         tail = self.log_tail(app, record["id"])
@@ -199,33 +215,26 @@ class ScmSite(dg.ConfigurableResource):
             allow_retries=outcome.is_retryable,
         )
 
-    def _forward_log(
-        self, app: FunctionApp, deployment: str, seen: set[str], log: Callable[[str], None]
-    ) -> None:
-        for entry in self._log_entries(app, deployment, details=False):
-            if entry["id"] not in seen:
-                seen.add(entry["id"])
-                log(f"[build {app.label}] {entry['lines'][0]}")
+    def _forward_log(self, app: FunctionApp, deployment: str, told: "_Told") -> None:
+        """Tell what is new, the build's own lines too: they are most of it, and come as it goes."""
+        entries = self._entries(app, deployment)
+        for entry in entries:
+            told.tell(app, entry)
+            # The details of an entry that another has followed are whole: one more look is enough.
+            if entry["id"] not in told.whole:
+                for line in self._details(app, entry):
+                    told.tell(app, line)
+                if entry is not entries[-1]:
+                    told.whole.add(entry["id"])
 
-    def _log_entries(
-        self, app: FunctionApp, deployment: str, details: bool = True
-    ) -> list[dict[str, Any]]:
+    def _entries(self, app: FunctionApp, deployment: str) -> list[dict[str, Any]]:
         answer = self._ask(app, f"/api/deployments/{deployment}/log")
-        if answer is None or answer.status_code != 200:
-            return []
-        return [
-            {"id": entry["id"], "lines": [entry["message"], *self._details(app, entry, details)]}
-            for entry in answer.json()
-        ]
+        return answer.json() if answer is not None and answer.status_code == 200 else []
 
-    def _details(self, app: FunctionApp, entry: dict[str, Any], wanted: bool) -> list[str]:
+    def _details(self, app: FunctionApp, entry: dict[str, Any]) -> list[dict[str, Any]]:
         url = entry.get("details_url")
-        if not url or not wanted:
-            return []
-        answer = self._ask(app, url[url.index("/api/") :])
-        if answer is None or answer.status_code != 200:
-            return []
-        return [line["message"] for line in answer.json()]
+        answer = self._ask(app, url[url.index("/api/") :]) if url else None
+        return answer.json() if answer is not None and answer.status_code == 200 else []
 
     def _ask(self, app: FunctionApp, path: str) -> Any:
         """The answer to a GET, or None where none came: the next question may be answered."""

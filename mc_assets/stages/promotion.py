@@ -204,6 +204,7 @@ class Promotion:
             *test_set,
             self.ledger.model.gates,
             before,
+            self.context.log.info,
         )
         if found.problem:
             raise UnfitError(f"failed its bake: {found.problem}")

@@ -118,7 +118,7 @@ def clouds(
         app = lab.azure.ensure_app(lab.hosting, lab.hosting.app_name)
         package = candidate_of(folder)
         lab.scm.deploy(app, package.data, lab.lines.append)
-        lab.releases._warm_up(app, package)
+        lab.releases._warm_up(app, package, lab.lines.append)
         key = lab.azure.function_key(app.group, app.name, None)
         served = Served(app.url, key, package.content_version)
         yield Clouds(ProxiedClouds.of(local_clouds), folder, served)

@@ -40,7 +40,10 @@ def test_a_file_goes_up_and_comes_down_in_pieces(store: ArtifactStore, tmp_path:
     content = bytes(range(256)) * 80_000  # of three parts
     (tmp_path / "file").write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
-    stored = store.put_file("things/file", tmp_path / "file", sha256)
+    sent: list[int] = []
+    stored = store.put_file("things/file", tmp_path / "file", sha256, sent=sent.append)
+    assert sum(sent) == len(content)
+    assert len(sent) > 3, "not said on the way"
     assert store.has(stored)
     assert store.measure(stored.uri) == stored
     pieces = list(store.stream(stored))

@@ -51,6 +51,17 @@ def test_the_builds_log_is_told_as_it_comes_and_each_line_once(
     assert all(line.startswith(f"[build {lab.hosting.app_name}] ") for line in lab.lines)
     assert len(lab.lines) == len(set(lab.lines))
     assert "Running the remote build." in lab.scm.log_tail(app, deployment.id)
+    told = [line.partition("] ")[2] for line in lab.lines]
+    assert "\n".join(told).endswith(lab.scm.log_tail(app, deployment.id))
+
+
+def test_the_builds_own_lines_are_told_while_it_runs(lab: ReleaseLab, gate: Path) -> None:
+    def log(line: str) -> None:
+        if "Installing requirements.txt" in line:
+            gate.touch()  # the build waits for this
+
+    with pytest.raises(dg.Failure, match="the gate is open"):
+        lab.scm.deploy(ensure(lab), gated_package(), log)
 
 
 def test_a_deployment_under_way_is_not_disturbed(lab: ReleaseLab, gate: Path) -> None:
