@@ -1,4 +1,4 @@
-"""What four IDX files hold, found out in one pass over each as it arrives: none of it is kept."""
+"""What four IDX files hold, found out in one pass over each as it arrives; a sample is kept."""
 
 import hashlib
 from collections import Counter, deque
@@ -8,18 +8,27 @@ from typing import TypeVar
 
 from mc_assets import idx
 
+# Places that are looked at for a sample of each digit; at most twice as many are kept meanwhile.
+SAMPLED = 500
+EXAMPLES = 8  # of each digit, at most
+LABELS_HEADER = 8  # bytes before the first label
+
 FoundT = TypeVar("FoundT")
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Images counted, labels by digit; leaked is a test image that is among the training images."""
+    """Images counted, labels by digit; leaked is a test image that is among the training images.
+
+    `samples` holds some training images of each digit; none where there are not as many labels.
+    """
 
     training_images: int
     training_labels: tuple[int, ...]
     test_images: int
     test_labels: tuple[int, ...]
     leaked_images: int
+    samples: tuple[tuple[bytes, ...], ...] = ()
 
 
 def look_through(files: Mapping[str, tuple[Iterator[bytes], int]]) -> Contents:
@@ -33,15 +42,23 @@ def look_through(files: Mapping[str, tuple[Iterator[bytes], int]]) -> Contents:
         ValueError: a file is no IDX file of images or of labels.
     """
     tested = _look_at(files, idx.TEST_IMAGES, _digests)
+    images: list[bytes] = []
     training, leaked = _look_at(
-        files, idx.TRAIN_IMAGES, lambda *file: _leaks(idx.each_image(*file), tested)
+        files, idx.TRAIN_IMAGES, lambda *file: _leaks(_sampled(images, *file), tested)
+    )
+    digits = bytearray()
+    counts = _look_at(
+        files,
+        idx.TRAIN_LABELS,
+        lambda chunks, size, name: idx.count_labels(_tapped(digits, chunks, size), size, name),
     )
     return Contents(
         training_images=training,
-        training_labels=_look_at(files, idx.TRAIN_LABELS, idx.count_labels),
+        training_labels=counts,
         test_images=tested.total(),
         test_labels=_look_at(files, idx.TEST_LABELS, idx.count_labels),
         leaked_images=leaked,
+        samples=_by_digit(images, digits) if training == sum(counts) else (),
     )
 
 
@@ -69,6 +86,36 @@ def _leaks(images: Iterable[bytes], tested: Counter[bytes]) -> tuple[int, int]:
         if (digest := _digest(image)) in tested:
             found.add(digest)
     return count, sum(tested[digest] for digest in found)
+
+
+def _sampled(kept: list[bytes], chunks: Iterable[bytes], size: int, name: str) -> Iterator[bytes]:
+    """The images, of which every so many-th is kept: some of all of them, also of a sorted file."""
+    step = _step(size // idx.PIXELS)  # its header is less than an image
+    for place, image in enumerate(idx.each_image(chunks, size, name)):
+        if place % step == 0:
+            kept.append(image)
+        yield image
+
+
+def _tapped(kept: bytearray, chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The chunks of a file of labels, of which those of the images that are kept are kept."""
+    step, first = _step(size - LABELS_HEADER), LABELS_HEADER
+    for chunk in chunks:
+        kept += chunk[first::step]
+        first = first - len(chunk) if first >= len(chunk) else (first - len(chunk)) % step
+        yield chunk
+
+
+def _step(count: int) -> int:
+    return max(1, count // SAMPLED)
+
+
+def _by_digit(images: Iterable[bytes], digits: Iterable[int]) -> tuple[tuple[bytes, ...], ...]:
+    found: list[list[bytes]] = [[] for _ in range(idx.CLASSES)]
+    for image, digit in zip(images, digits, strict=True):
+        if len(found[digit]) < EXAMPLES:
+            found[digit].append(image)
+    return tuple(map(tuple, found))
 
 
 def _digest(image: bytes) -> bytes:

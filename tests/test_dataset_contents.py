@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mc_assets import idx
-from mc_assets.dataset_contents import Contents, look_through
+from mc_assets.dataset_contents import EXAMPLES, SAMPLED, Contents, look_through
 
 RANDOM = np.random.default_rng(0)
 TRAINING = RANDOM.integers(0, 256, (50, 28, 28), np.uint8)
@@ -33,7 +33,30 @@ def test_what_is_found_does_not_depend_on_the_chunks(length: int) -> None:
         test_images=7,
         test_labels=(3, 1, 0, 0, 0, 0, 0, 2, 0, 1),
         leaked_images=3,
+        samples=tuple(
+            tuple(image.tobytes() for image in TRAINING[digit::10]) for digit in range(10)
+        ),
     )
+
+
+@pytest.mark.parametrize("length", [785, 1 << 20])
+def test_of_a_large_sorted_file_every_digit_has_its_samples(length: int) -> None:
+    count = 3 * SAMPLED + 10
+    labels = np.sort(np.arange(count, dtype=np.uint8) % 10)
+    images = np.zeros((count, 28, 28), np.uint8)
+    images[:, 0, 0] = labels  # an image says which digit it is
+    images[:, 0, 1] = np.arange(count) % 251
+    files = FILES | {idx.TRAIN_IMAGES: idx.write(images), idx.TRAIN_LABELS: idx.write(labels)}
+    samples = look_through(in_chunks(files, length)).samples
+    assert [len(found) for found in samples] == [EXAMPLES] * 10
+    for digit, found in enumerate(samples):
+        assert {image[0] for image in found} == {digit}
+        assert len(set(found)) == EXAMPLES
+
+
+def test_where_a_label_is_missing_no_sample_is_shown() -> None:
+    files = FILES | {idx.TRAIN_LABELS: idx.write(np.zeros(49, np.uint8))}
+    assert look_through(in_chunks(files, 500)).samples == ()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """The dataset asset: four IDX files in S3 under a content key, uploaded once, and its checks."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -13,6 +14,8 @@ from mc_assets.code_version import code_version
 from mc_assets.dataset_contents import Contents, look_through
 from mc_assets.gates import REQUIRED, Finding, all_judged
 from mc_assets.model_settings import ModelSettings
+from mc_assets.pictures import Album
+from mc_assets.progress import Transfer
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.dataset_source import DatasetSource, LocalFile, own_files
 from mc_assets.retrying import retried
@@ -68,7 +71,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
         if record is None:
             with tempfile.TemporaryDirectory() as folder:
                 files, source = _fetch(context, model, dataset_source, Path(folder))
-                record, uploaded = _store(model, artifact_store, files, source)
+                record, uploaded = _store(model, artifact_store, files, source, context.log.info)
         return dg.MaterializeResult(
             value=record,
             data_version=dg.DataVersion(record.version),
@@ -78,6 +81,9 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 "s3_uri": artifact_store.uri(f"{model.name}/dataset/{record.version}/"),
                 **traced(artifact_store, record),
                 "size_bytes": sum(file.size for file in record.files.values()),
+                # Of a whole number of images and a header of less than one.
+                "training_images": record.files[idx.TRAIN_IMAGES].size // idx.PIXELS,
+                "test_images": record.files[idx.TEST_IMAGES].size // idx.PIXELS,
                 "files": dg.MetadataValue.table(
                     [
                         dg.TableRecord({"file": name, "bytes": file.size, "sha256": file.sha256})
@@ -119,7 +125,8 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
                 name: (artifact_store.stream(file), file.size)
                 for name, file in dataset.files.items()
             }
-            findings = _findings(look_through(files))
+            album = Album(artifact_store, model, dataset.version, context.log)
+            findings = _findings(look_through(files), album)
         except ValueError as error:
             # Files that cannot be read have failed all three: an older verdict must not stand.
             findings = [
@@ -130,8 +137,8 @@ def build_checks(model: ModelSettings) -> Iterator[dg.AssetChecksDefinition]:
     yield contents
 
 
-def _findings(found: Contents) -> list[Finding]:
-    return [_files_and_shapes(found), _class_balance(found), _no_leakage(found)]
+def _findings(found: Contents, album: Album) -> list[Finding]:
+    return [_files_and_shapes(found), _class_balance(found, album), _no_leakage(found)]
 
 
 def _files_and_shapes(found: Contents) -> Finding:
@@ -144,8 +151,15 @@ def _files_and_shapes(found: Contents) -> Finding:
     return Finding("files_and_shapes", not problems, {**counts, "problems": problems}, said)
 
 
-def _class_balance(found: Contents) -> Finding:
+def _class_balance(found: Contents, album: Album) -> Finding:
+    from mc_assets import plots
+
     counts = found.training_labels
+    told: dict[str, Any] = dict(
+        album.show("class_balance", partial(plots.class_balance, counts, found.test_labels))
+    )
+    if any(found.samples):
+        told |= album.show("sample_images", partial(plots.sample_images, found.samples))
     ratio = max(counts) / max(min(counts), 1)
     table = [dg.TableRecord({"digit": digit, "images": n}) for digit, n in enumerate(counts)]
     problem = (
@@ -153,7 +167,7 @@ def _class_balance(found: Contents) -> Finding:
         f"{MAX_IMBALANCE} is balanced."
     )
     passed = ratio <= MAX_IMBALANCE
-    told = {"most_to_least": ratio, "classes": dg.MetadataValue.table(table)}
+    told |= {"most_to_least": ratio, "classes": dg.MetadataValue.table(table)}
     return Finding("class_balance", passed, told, None if passed else problem)
 
 
@@ -193,7 +207,11 @@ def _fetch(
 
 
 def _store(
-    model: ModelSettings, store: ArtifactStore, local: Mapping[str, LocalFile], source: str
+    model: ModelSettings,
+    store: ArtifactStore,
+    local: Mapping[str, LocalFile],
+    source: str,
+    log: Callable[[str], None],
 ) -> tuple[Dataset, bool]:
     """The record, and whether anything had to be uploaded."""
     facts = {name: (file.sha256, file.size) for name, file in local.items()}
@@ -201,7 +219,9 @@ def _store(
     missing = {name: file for name, file in record.files.items() if not store.has(file)}
     for name, file in missing.items():
         key = file.key.removeprefix(f"{store.prefix}/")
-        store.put_file(key, local[name].path, file.sha256, model.retention_days)
+        sent = Transfer(f"Uploading {name}", log, file.size)
+        store.put_file(key, local[name].path, file.sha256, model.retention_days, sent.add)
+        log(f"Uploaded {name}: {sent}.")
     return record, bool(missing)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,6 +11,7 @@ import dagster as dg
 from mc_assets.artifacts import Dataset, Endpoint
 from mc_assets.gates import Finding, judged
 from mc_assets.model_settings import ModelSettings
+from mc_assets.pictures import Album
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.endpoint_client import Answer, EndpointClient
 from mc_assets.resources.releases import Releases
@@ -91,19 +93,25 @@ def build_shared_checks(
         artifact_store: ArtifactStore,
         releases: Releases,
     ) -> dg.AssetCheckResult:
+        from mc_assets import evaluation, plots
+
         client = releases.client(endpoint)
-        measured, calls = measure_latency(client, artifact_store, dataset, endpoint)
+        seconds, calls = measure_latency(client, artifact_store, dataset, endpoint)
+        measured = evaluation.percentiles(seconds)
         problem = calls.displacement
         if problem is None and measured.p95 > latency_limit_ms:
             problem = f"Its p95 is {measured.p95:.0f} ms, beyond {latency_limit_ms:.0f} ms."
-        numbers = {
+        draw = partial(plots.latency_distribution, seconds, latency_limit_ms)
+        album = Album(artifact_store, model, endpoint.version, context.log)
+        told = {
+            **album.show("latency_distribution", draw, in_full=False),
             "p50_ms": measured.p50,
             "p95_ms": measured.p95,
             "p99_ms": measured.p99,
             "budget_p95_ms": latency_limit_ms,
             "answers_by_another_model": calls.strangers,
         }
-        finding = Finding("latency", problem is None, numbers, problem)
+        finding = Finding("latency", problem is None, told, problem)
         return judged(context, artifact_store, model, endpoint, finding)
 
     yield prediction_accuracy
@@ -125,16 +133,13 @@ def classify_test_set(
 
 def measure_latency(
     client: EndpointClient, store: ArtifactStore, dataset: Dataset, endpoint: Endpoint
-) -> tuple["evaluation.Latency", Calls]:
-    """Single-image calls, one after the other."""
-    from mc_assets import evaluation
-
+) -> tuple[list[float], Calls]:
+    """Seconds of single-image calls, one after the other."""
     images, _ = dataset_stage.read_test_set(store, dataset)
     singles = images[: LATENCY_CALLS + 1, None]
     client.classify(singles[0])  # the first call pays for the connection
     answers = [client.classify(image) for image in singles[1:]]
-    latency = evaluation.percentiles([answer.seconds for answer in answers])
-    return latency, _calls(answers, endpoint)
+    return [answer.seconds for answer in answers], _calls(answers, endpoint)
 
 
 def _calls(answers: list[Answer], endpoint: Endpoint) -> Calls:

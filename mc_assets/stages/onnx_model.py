@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,6 +12,7 @@ from mc_assets.artifacts import Dataset, LiveEndpoint, OnnxModel, StoredObject, 
 from mc_assets.code_version import code_version
 from mc_assets.gates import Finding, all_judged, judged
 from mc_assets.model_settings import ModelSettings
+from mc_assets.pictures import Album, Pictures
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.retrying import retried
 from mc_assets.stages import dataset as dataset_stage
@@ -28,6 +30,7 @@ ANSWER_CHECKS: Mapping[str, str] = {
     "not_worse_than_champion": "Beyond doubt less than the margin worse than the live model, image "
     "by image on the same test set.",
 }
+WORST_DIGITS = 30
 
 
 def key_of(model: ModelSettings) -> dg.AssetKey:
@@ -164,7 +167,8 @@ def _build_answers_check(model: ModelSettings, key: dg.AssetKey) -> dg.AssetChec
         artifact_store: ArtifactStore,
     ) -> list[dg.AssetCheckResult]:
         try:
-            findings = _findings(model, artifact_store, onnx_model, dataset)
+            album = Album(artifact_store, model, onnx_model.version, context.log)
+            findings = _findings(model, artifact_store, onnx_model, dataset, album)
         except (ValueError, KeyError) as error:
             # A model that cannot be asked has failed all three: an older verdict must not stand.
             problem = f"The model or its reference cannot be used: {error}"
@@ -175,56 +179,70 @@ def _build_answers_check(model: ModelSettings, key: dg.AssetKey) -> dg.AssetChec
 
 
 def _findings(
-    model: ModelSettings, store: ArtifactStore, challenger: OnnxModel, dataset: Dataset
+    model: ModelSettings,
+    store: ArtifactStore,
+    challenger: OnnxModel,
+    dataset: Dataset,
+    album: Album,
 ) -> list[Finding]:
     """Ask the model for every test image once.
 
     Raises:
         ValueError, KeyError: the model or its reference cannot be used.
     """
-    from mc_assets import evaluation, onnx_validation
+    from mc_assets import evaluation, onnx_validation, plots
 
     images, labels = dataset_stage.read_test_set(store, dataset)
     outputs = onnx_validation.run_on_pixels(store.read(challenger.model), images)
     predicted = outputs.argmax(axis=1)
     result = evaluation.evaluate(predicted, labels)
-    parity = onnx_validation.compare(_read_reference(store.read(challenger.reference)), outputs)
+    reference = _read_reference(store.read(challenger.reference))
+    parity = onnx_validation.compare(reference, outputs)
+    limit, floor = model.gates.max_parity_difference, model.gates.min_test_accuracy
+    differences = album.show(
+        "parity_differences", partial(plots.parity_differences, reference, outputs, limit)
+    )
+    answers = album.show("confusion_matrix", partial(plots.confusion_matrix, result))
+    if mistakes := evaluation.surest_mistakes(outputs, labels, WORST_DIGITS):
+        answers |= album.show("worst_digits", partial(plots.worst_digits, images, mistakes))
     return [
-        _parity(parity, model.gates.max_parity_difference),
-        _accuracy(result, model.gates.min_test_accuracy),
+        _parity(parity, limit, differences),
+        _accuracy(result, floor, answers),
         _against_champion(model, store, challenger, predicted, images, labels),
     ]
 
 
-def _parity(found: "onnx_validation.Parity", limit: float) -> Finding:
+def _parity(found: "onnx_validation.Parity", limit: float, pictures: Pictures) -> Finding:
     passed = found.flips == 0 and found.max_abs <= limit
     problem = (
         f"ONNX Runtime's answers differ from PyTorch's by up to {found.max_abs:.3g}, where "
         f"max_parity_difference is {limit:g}, and in the digit on {found.flips} of {found.n:,} "
         "images."
     )
-    numbers = {
+    told = {
+        **pictures,
         "max_difference": found.max_abs,
         "limit": limit,
         "flips": found.flips,
         "images": found.n,
     }
-    return Finding("parity", passed, numbers, None if passed else problem)
+    return Finding("parity", passed, told, None if passed else problem)
 
 
-def _accuracy(found: "evaluation.Evaluation", floor: float) -> Finding:
+def _accuracy(found: "evaluation.Evaluation", floor: float, pictures: Pictures) -> Finding:
     passed = found.accuracy >= floor
     problem = (
         f"The accuracy on {found.n:,} test images is {found.accuracy:.4f}, below "
         f"min_test_accuracy {floor}."
     )
-    numbers = {
+    told = {
+        **pictures,
         "accuracy": found.accuracy,
         "floor": floor,
         "images": found.n,
         "confusion": _confusion_table(found),
     }
-    return Finding("test_accuracy", passed, numbers, None if passed else problem)
+    return Finding("test_accuracy", passed, told, None if passed else problem)
 
 
 def _against_champion(

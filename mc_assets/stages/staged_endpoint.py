@@ -98,6 +98,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             metadata={
                 **release_metadata(release),
                 **traced(artifact_store, record),
+                "size_bytes": record.package.size,
                 **admission.metadata,
             },
         )

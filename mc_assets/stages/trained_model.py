@@ -1,9 +1,8 @@
 """The trained_model asset: one SageMaker training job's model.tar.gz, and its checks."""
 
 import io
-import json
-import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -16,6 +15,7 @@ from mc_assets.gates import Finding, judged
 from mc_assets.model_settings import ModelSettings
 from mc_assets.outcomes import WITHOUT_ARCHIVE
 from mc_assets.ownership import OUTLIVES_RUN_TAG, ownership_tags
+from mc_assets.pictures import Album, Pictures
 from mc_assets.resources.artifact_store import ArtifactStore
 from mc_assets.resources.sagemaker import TrainingFailure
 from mc_assets.resources.training import SageMakerTraining
@@ -30,6 +30,7 @@ from mc_assets.training_job import (
     pack_source,
     training_job_request,
 )
+from mc_assets.training_metrics import TrainingMetrics, read_metrics
 
 # What the archive holds, exactly, and how many bytes each file may have.
 MEMBERS: Mapping[str, int] = {
@@ -103,7 +104,10 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
             raise TrainingFailure(
                 failure.job, {**failure.metadata, **_cost_metadata(model, failure.job, "failed")}
             ) from failure
-        record = _record(model, dataset, artifact_store, invocation.job)
+        archive = _archive(artifact_store, invocation.job)
+        metrics = _metrics(artifact_store, archive)
+        record = _record(model, dataset, archive, metrics, invocation.job)
+        album = Album(artifact_store, model, record.version, context.log)
         return dg.MaterializeResult(
             value=record,
             data_version=dg.DataVersion(record.version),
@@ -115,6 +119,7 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                 **_cost_metadata(model, invocation.job, invocation.how),
                 **record.metrics,
                 **traced(artifact_store, record),
+                **_curves(album, metrics),
             },
         )
 
@@ -223,9 +228,7 @@ def _has_artifact(store: ArtifactStore, job: Mapping[str, Any]) -> bool:
     return head is not None and head["ContentLength"] > 0
 
 
-def _record(
-    model: ModelSettings, dataset: Dataset, store: ArtifactStore, job: Mapping[str, Any]
-) -> TrainedModel:
+def _archive(store: ArtifactStore, job: Mapping[str, Any]) -> StoredObject:
     uri = job["ModelArtifacts"]["S3ModelArtifacts"]
     if not _has_artifact(store, job):
         raise dg.Failure(
@@ -233,17 +236,46 @@ def _record(
             f"{WITHOUT_ARCHIVE.advice}",
             allow_retries=WITHOUT_ARCHIVE.is_retryable,
         )
-    archive = store.measure(uri)
+    return store.measure(uri)
+
+
+def _metrics(store: ArtifactStore, archive: StoredObject) -> TrainingMetrics:
+    """What metrics.json says; nothing if the archive's check has to say why not."""
+    try:
+        members = read_members(io.BytesIO(store.read(archive)), MEMBERS)
+    except ArchiveError:
+        return TrainingMetrics()
+    return read_metrics(members["metrics.json"])
+
+
+def _record(
+    model: ModelSettings,
+    dataset: Dataset,
+    archive: StoredObject,
+    metrics: TrainingMetrics,
+    job: Mapping[str, Any],
+) -> TrainedModel:
     return TrainedModel(
         version=archive.sha256,
         lineage={**dataset.lineage, key_of(model).to_user_string(): archive.sha256},
         archive=archive,
         job_name=job["TrainingJobName"],
         job_arn=job["TrainingJobArn"],
-        metrics=_metrics(store, archive),
+        metrics=dict(metrics.numbers),
         training_seconds=job.get("TrainingTimeInSeconds"),
         billable_seconds=job.get("BillableTimeInSeconds"),
     )
+
+
+def _curves(album: Album, metrics: TrainingMetrics) -> Pictures:
+    """How the training went, as far as its script says."""
+    from mc_assets import plots
+
+    if metrics.problem:
+        album.log.warning(f"The training cannot be drawn, metrics.json says: {metrics.problem}")
+    if not metrics.history.is_told:
+        return {}
+    return album.show("training_curves", partial(plots.training_curves, metrics.history))
 
 
 def _cost_metadata(model: ModelSettings, job: Mapping[str, Any], how: str) -> dict[str, Any]:
@@ -270,23 +302,6 @@ def _job_cost(
     if cost is None:
         return {}
     return {"job_cost": round(cost, 6), "price": prices.quote(instance_type)}
-
-
-def _metrics(store: ArtifactStore, archive: StoredObject) -> dict[str, float]:
-    """The numbers at the top of metrics.json; none if its check has to say why not."""
-    try:
-        text = read_members(io.BytesIO(store.read(archive)), MEMBERS)["metrics.json"]
-        metrics = json.loads(text)
-    except (ArchiveError, ValueError):
-        return {}
-    if not isinstance(metrics, dict):
-        return {}
-    # JSON has no NaN: a record with one in it could be written, and not read again.
-    return {
-        name: float(value)
-        for name, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
 
 
 def _root_run_id(context: dg.AssetExecutionContext) -> str:

@@ -40,7 +40,7 @@ def test_jobs_bytes_records_and_verdicts_are_tagged(trained: tuple[Graph, Ran]) 
     # SageMaker itself writes what a job leaves: its tags are the job's.
     outputs = {key for key in found if key.startswith("tagged/jobs/")}
     assert outputs
-    assert [tags for key, tags in found.items() if key not in outputs] == [may_go] * 8
+    assert [tags for key, tags in found.items() if key not in outputs] == [may_go] * 13
     says = [
         each.key for place in ("records", "verdicts") for each in store.objects(f"{place}/tagged/")
     ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from by_hand import TRAINING, folder_of
+from by_hand import TESTING, TRAINING, folder_of
 
 from graph_runs import Graph, Ran
 from mc_assets import idx
@@ -23,6 +23,26 @@ def test_a_sound_dataset_passes_every_check(name: str, tmp_path: Path) -> None:
     assert len(ran.checks) == 3
     assert ran.failed_checks == set()
     assert ran.metadata("dataset", "uploaded") is True
+    assert ran.metadata("dataset", "training_images") == TRAINING
+    assert ran.metadata("dataset", "test_images") == TESTING
+    uploads = [line for line in ran.messages if line.startswith("Uploaded ")]
+    assert len(uploads) == 4
+    assert f"Uploaded {idx.TRAIN_LABELS}: 0.0 of 0.0 MB." in uploads
+
+
+def test_what_is_in_it_is_shown(name: str, tmp_path: Path) -> None:
+    graph = Graph.of(name, dataset_folder=str(folder_of(tmp_path)))
+    ran = graph.materialise("dataset")
+    for picture in ("class_balance", "sample_images"):
+        small = ran.found("dataset class_balance", picture)
+        assert "](data:image/png;base64," in small
+        assert len(small) < 100_000
+        full_size = ran.found("dataset class_balance", f"{picture}_full_size")
+        assert graph.record("dataset").version in full_size
+        assert graph.store.head(full_size) is not None
+    before = list(graph.store.objects(f"{name}/"))
+    assert graph.check("dataset").success
+    assert list(graph.store.objects(f"{name}/")) == before, "the same pictures are kept once"
 
 
 def test_a_label_short_is_a_blocking_mismatch(name: str, tmp_path: Path) -> None:

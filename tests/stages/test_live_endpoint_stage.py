@@ -17,6 +17,13 @@ def test_a_bad_bake_brings_the_version_before_back_and_says_so(scene: Scene) -> 
     assert first.metadata("live_endpoint", "reason") == "promoted"
     assert first.metadata("live_endpoint", "bake_calls") == 4
     assert first.metadata("live_endpoint", "bake_images") == 40
+    percentiles = [first.metadata("live_endpoint", f"bake_p{n}_ms") for n in (50, 95, 99)]
+    assert 0 < percentiles[0] <= percentiles[1] <= percentiles[2]
+    assert first.metadata("staged_endpoint", "size_bytes") == one.package.size
+    assert any("] answered 2 of 3 times, after " in line for line in first.messages)
+    for endpoint in ("staged_endpoint", "live_endpoint"):
+        latencies = first.found(f"{endpoint} latency", "latency_distribution")
+        assert "](data:image/png;base64," in latencies
     answer = scene.answer().content
 
     refused = scene.package(2, fault="slow")

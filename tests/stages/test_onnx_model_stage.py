@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from by_hand import TESTING, WEIGHTS, ByHand, log_probabilities
 
+from mc_assets import plots
 from mc_assets.artifacts import Verdict
+from mc_assets.pictures import UNDRAWN
 from tiny_onnx import tiny_onnx, tiny_weights
 
 STRANGER = tiny_weights(seed=9)
@@ -22,6 +24,44 @@ def failed(hand: ByHand) -> dict[str, str]:
 def test_a_sound_model_passes_every_check(hand: ByHand) -> None:
     hand.onnx(tiny_onnx(WEIGHTS))
     assert failed(hand) == {}
+
+
+def test_its_answers_are_shown(hand: ByHand) -> None:
+    model = hand.onnx(tiny_onnx(blurred(0.5)), reference=log_probabilities(blurred(0.5)))
+    ran = hand.graph.check("onnx_model")
+    assert ran.found("onnx_model test_accuracy", "accuracy") < 1
+    pictures = {
+        "parity": ["parity_differences"],
+        "test_accuracy": ["confusion_matrix", "worst_digits"],
+    }
+    for check, names in pictures.items():
+        for picture in names:
+            assert "](data:image/png;base64," in ran.found(f"onnx_model {check}", picture)
+            full_size = ran.found(f"onnx_model {check}", f"{picture}_full_size")
+            assert model.version in full_size
+            assert hand.graph.store.head(full_size) is not None
+
+
+def test_where_nothing_is_wrong_no_worst_digit_is_shown(hand: ByHand) -> None:
+    hand.onnx(tiny_onnx(WEIGHTS))
+    found = hand.graph.check("onnx_model").checks["onnx_model test_accuracy"].metadata
+    assert "confusion_matrix" in found
+    assert "worst_digits" not in found
+
+
+def test_what_cannot_be_drawn_fails_no_check_and_is_said(
+    hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("no ink")
+
+    monkeypatch.setattr(plots, "confusion_matrix", broken)
+    hand.onnx(tiny_onnx(WEIGHTS))
+    ran = hand.graph.check("onnx_model")
+    assert ran.success
+    assert ran.found("onnx_model test_accuracy", "confusion_matrix") == UNDRAWN
+    (said,) = (line for line in ran.messages if "confusion_matrix could not be drawn" in line)
+    assert "ZeroDivisionError: no ink" in said
 
 
 def test_weights_that_are_not_pytorchs_fail_parity(hand: ByHand) -> None:

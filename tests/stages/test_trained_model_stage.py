@@ -1,5 +1,6 @@
 """The checks of a trained archive: exactly its files, and an accuracy above the floor."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from by_hand import ByHand
 
 from archives import archive
-from graph_runs import Graph
+from graph_runs import Graph, Ran
 from mc_assets.ownership import OUTLIVES_RUN_TAG
 from mc_assets.resources.training import SageMakerTraining
 
@@ -141,6 +142,37 @@ def test_metrics_that_are_no_numbers_are_not_recorded(
     assert ran.failed_checks == {"trained_model training_metrics"}
     assert said in str(ran.checks["trained_model training_metrics"].description)
     assert graph.record("trained_model").metrics == kept
+
+
+def told_by(hand: ByHand, folder: Path, metrics: dict[str, Any]) -> Ran:
+    """A training whose metrics.json says this."""
+    files = {**FILES, "metrics.json": json.dumps({"test_accuracy": 0.99, **metrics}).encode()}
+    (folder / "train.py").write_text(SAVE_ALL.format(files=files))
+    return Graph.of(hand.graph.name, training={"code": str(folder)}).materialise("trained_model")
+
+
+def test_how_the_training_went_is_shown(hand: ByHand, tmp_path: Path) -> None:
+    epoch = {"epoch": 1, "step": 60, "train_loss": 0.5, "test_loss": 0.4, "test_accuracy": 0.9}
+    metrics = {"losses": [[20, 1.5], [40, 0.7]], "epochs": [epoch], "train_loss": 0.5}
+    ran = told_by(hand, tmp_path, metrics)
+    assert ran.success
+    assert "](data:image/png;base64," in ran.metadata("trained_model", "training_curves")
+    full_size = ran.metadata("trained_model", "training_curves_full_size")
+    assert ran.data_version("trained_model") in full_size
+    assert hand.graph.store.head(full_size) is not None
+    assert ran.metadata("trained_model", "train_loss") == 0.5
+
+
+@pytest.mark.parametrize("metrics", [{}, {"epochs": [{"accuracy": 0.9}]}], ids=["none", "another"])
+def test_a_training_that_tells_no_history_of_ours_is_not_drawn(
+    hand: ByHand, tmp_path: Path, metrics: dict[str, Any]
+) -> None:
+    ran = told_by(hand, tmp_path, metrics)
+    assert ran.success
+    assert "training_curves" not in ran.materialised["trained_model"].metadata
+    said = [line for line in ran.messages if "The training cannot be drawn" in line]
+    assert len(said) == bool(metrics)
+    assert all("train_loss" in line for line in said)
 
 
 @pytest.mark.parametrize(("forwards", "tagged"), [(True, False), (False, True)])
