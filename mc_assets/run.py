@@ -14,6 +14,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from mc_assets.artifacts import LiveEndpoint
 from mc_assets.commands import QUIET, at_home, terminal, was_interrupted
@@ -57,6 +58,8 @@ class Progress:
         elif event.is_step_start and event.step_key == asset.name.replace("/", "__"):
             asset.state, asset.started = "running", entry.timestamp
             yield f"{asset.name}: started"
+        elif event.is_step_start:
+            asset.doing = "its checks run"
         elif event.is_step_materialization:
             materialization = event.step_materialization_data.materialization
             asset.version = (materialization.tags or {}).get("dagster/data_version", "")
@@ -71,10 +74,10 @@ class Progress:
             yield f"{asset.name}: observed {asset.version[:12]} in {asset.seconds:.1f} s"
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
-            asset.checks[evaluation.check_name] = evaluation.passed
+            asset.checks[evaluation.check_name], asset.doing = evaluation.passed, ""
             yield f"{asset.name}: check {self._judge(asset, evaluation)}"
         elif event.is_step_failure:
-            asset.state = "failed"
+            asset.state, asset.doing = "failed", ""
             self.failures.append(f"{event.step_key}: {failure_text(event)}")
             yield f"{asset.name}: FAILED: {failure_text(event)}"
 
@@ -145,7 +148,8 @@ def _shown(
 ) -> Iterator[None]:
     """Fold the run's event log into `progress` from a second thread, and show it."""
     done = threading.Event()
-    follow = _follow_live if console.is_terminal else _follow_in_lines
+    is_live = console.is_terminal and not console.is_dumb_terminal
+    follow = _follow_live if is_live else _follow_in_lines
     thread = threading.Thread(
         target=follow, args=(console, _lines(instance, run_id, progress, done), progress)
     )
@@ -182,9 +186,11 @@ def _follow_in_lines(console: Console, news: Iterator[list[str]], _: Progress) -
 
 
 def _table(progress: Progress) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in ("asset", "state", "seconds", "checks", ""):
-        table.add_column(title, overflow="ellipsis", no_wrap=True)
+    """One line an asset; what it does last takes what the terminal's width leaves."""
+    table = Table(box=None, pad_edge=False, expand=True)
+    for title in ("asset", "state", "seconds", "checks"):
+        table.add_column(title, no_wrap=True, min_width=len(title))
+    table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
     for asset in progress.assets.values():
         running = asset.state == "running"
         seconds = time.time() - asset.started if running else asset.seconds
@@ -194,7 +200,8 @@ def _table(progress: Progress) -> Table:
             asset.state,
             f"{seconds:.1f}" if asset.started else "",
             f"{passed}/{len(asset.checks)} passed" if asset.checks else "",
-            asset.doing[:100],
+            # As text: in markup "[training]" at its beginning would be a style, and not be shown.
+            Text(" ".join(asset.doing.split())),
         )
     return table
 

@@ -4,6 +4,8 @@ import argparse
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mc_assets.local_cloud import supervisor
 from mc_assets.local_cloud.settings import LocalCloudError, LocalSettings
@@ -34,7 +36,8 @@ def main() -> None:
 
 
 def _up(settings: LocalSettings, _: argparse.Namespace) -> int:
-    settings, started = supervisor.up(settings)
+    with _spinner("starting the local clouds"):
+        settings, started = supervisor.up(settings)
     for line in supervisor.status(settings):
         verb = "started" if line.name in started else "already running"
         print(f"local {line.name} {verb} at {line.url} (log: {line.log_file})")
@@ -42,7 +45,8 @@ def _up(settings: LocalSettings, _: argparse.Namespace) -> int:
 
 
 def _down(settings: LocalSettings, _: argparse.Namespace) -> int:
-    stopped = supervisor.down(settings)
+    with _spinner("stopping the local clouds"):
+        stopped = supervisor.down(settings)
     print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
     return 0
 
@@ -57,7 +61,8 @@ def _status(settings: LocalSettings, _: argparse.Namespace) -> int:
 
 
 def _env(settings: LocalSettings, _: argparse.Namespace) -> int:
-    settings, started = supervisor.up(settings)
+    with _spinner("starting the local clouds"):
+        settings, started = supervisor.up(settings)
     if started:
         print(f"started the local clouds (state: {settings.state})", file=sys.stderr)
     for name, value in supervisor.environment(settings).items():
@@ -83,9 +88,26 @@ def _reset(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     if not arguments.yes and input(f"Delete {settings.state} and all in it? [y/N] ") != "y":
         print("left alone")
         return 1
-    supervisor.reset(settings)
+    with _spinner(f"stopping the local clouds, deleting {settings.state}"):
+        supervisor.reset(settings)
     print(f"deleted {settings.state}")
     return 0
+
+
+@contextmanager
+def _spinner(doing: str) -> Iterator[None]:
+    """What takes seconds, and for how long it has; nothing where nobody is looking."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)  # what `mc-local env` prints to stdout is read by a shell
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        progress.add_task(doing, total=None)
+        yield
 
 
 COMMANDS = {
