@@ -63,7 +63,7 @@ def heights(drawing: Drawing) -> list[float]:
         for patch in drawing.figure.axes[0].patches
         if isinstance(patch, matplotlib.patches.StepPatch)
     )
-    return list(stairs.get_data().values)
+    return list(stairs.get_data()[0])
 
 
 def pixels(drawing: Drawing) -> np.ndarray:
