@@ -17,11 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import yaml
 from playwright.sync_api import BrowserContext, Page, Route, expect, sync_playwright
 
-ROOT = Path(__file__).parents[2]
-PROJECT = ("pyproject.toml", "workspace.yaml", "mc_assets", "training_code", "function_app")
 START_SECONDS = 120
 STOP_SECONDS = 30
 PAGE_SECONDS = 60
@@ -62,30 +59,6 @@ def find_chromium() -> str | None:
     if named := os.environ.get("CHROMIUM"):
         return named
     return next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
-
-
-def copy_project(folder: Path, attributes: Mapping[str, Any] | None = None) -> Path:
-    """The project as a clone of it would be, with a Dagster home of its own.
-
-    A copy, because `dg dev` takes DAGSTER_HOME from the project's .env and from nowhere else.
-
-    Args:
-        folder: made here.
-        attributes: of the one lifecycle, in place of those that the project ships.
-    """
-    folder.mkdir(parents=True)
-    for name in PROJECT:
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name)
-    (folder / ".dagster").mkdir()
-    shutil.copy(ROOT / ".dagster" / "dagster.yaml", folder / ".dagster")
-    (folder / ".env").write_text(f"DAGSTER_HOME={folder / '.dagster'}\n")
-    if attributes is not None:
-        path = folder / "mc_assets" / "defs" / "mnist" / "defs.yaml"
-        component = yaml.safe_load(path.read_text())
-        path.write_text(yaml.safe_dump({**component, "attributes": dict(attributes)}))
-    return folder
 
 
 class DagsterUi:

@@ -7,7 +7,6 @@ import pytest
 from browser import (
     AssetState,
     DagsterUi,
-    copy_project,
     expect_all_materialized,
     find_chromium,
     materialize_all,
@@ -19,6 +18,7 @@ from playwright.sync_api import expect
 from graph_runs import IMAGE
 from mc_assets.local_cloud.settings import LocalSettings
 from ports import free_ports
+from project_copy import copy_project
 
 NAME = "seen"
 ASSETS = {

@@ -1,12 +1,11 @@
 """Draw the pictures of docs/architecture.md from the code: the asset graph, and the rooms.
 
-    python tests/docs/pictures.py
+    python tests/docs/diagrams.py
 
 Mermaid, between markers in the page; GitHub draws it.
 """
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -41,15 +40,12 @@ def main() -> None:
 def drawn(page: str) -> str:
     """The page with both pictures as the code has them now."""
     for name, picture in (("graph", asset_graph()), ("rooms", room_graph())):
-        pattern = rf"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)"
-        page, count = re.subn(
-            pattern,
-            lambda match, picture=picture: match[1] + picture + match[2],
-            page,
-            flags=re.DOTALL,
-        )
-        if count != 1:
-            raise ValueError(f"{PAGE} has not one place for the picture {name!r}.")
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        before, opened, rest = page.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (opened and closed):
+            raise ValueError(f"{PAGE} has no place for the picture {name!r}.")
+        page = f"{before}{begin}{picture}{end}{after}"
     return page
 
 
