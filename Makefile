@@ -8,7 +8,7 @@ READY := .venv/.ready
 # More than the cores of a small machine: the tests mostly wait. A file's tests share what it made.
 WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test faults bench bench-full ui lint check clean help
+.PHONY: run test faults bench bench-full ui screenshots lint clean help
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -31,6 +31,9 @@ bench-full: $(READY) ## the same with what takes long: more seeds, 20 times the 
 
 ui: $(READY) ## open the graph in Dagster's UI on http://127.0.0.1:3000
 	@. $(BIN)/activate && dg dev -h 127.0.0.1
+
+screenshots: $(READY) ## photograph the UI for the documents; needs Chromium
+	@PYTHONPATH=tests $(BIN)/python tests/e2e/screenshots.py docs/images
 
 lint: $(READY) ## ruff, types, and that the definitions load with nothing set
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -104,15 +104,15 @@ class DagsterUi:
         return body["data"]
 
     def runs(self) -> dict[str, str]:
-        """Every run's status by its id."""
+        """Every run's status by its id, the newest first."""
         results = self.graphql(RUNS_QUERY)["runsOrError"]["results"]
         return {run["runId"]: run["status"] for run in results}
 
     def wait_for_run(self) -> str:
-        """How the one run ended."""
+        """How the newest run ended."""
         deadline = time.monotonic() + RUN_SECONDS
         while True:
-            (status,) = self.runs().values()
+            status = next(iter(self.runs().values()))
             if status in DONE:
                 return status
             assert time.monotonic() < deadline, f"The run is {status}:\n{self.log()}"
