@@ -6,6 +6,7 @@ Mermaid, between markers in the page; GitHub draws it.
 """
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -34,6 +35,7 @@ BLOCKS, WARNS = "■", "□"
 
 
 def main() -> None:
+    warnings.filterwarnings("ignore", module="dagster")  # of its own APIs in preview
     PAGE.write_text(drawn(PAGE.read_text()))
 
 

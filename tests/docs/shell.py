@@ -78,7 +78,7 @@ class Shell:
         return Typed(command, done.returncode, done.stdout, time.monotonic() - started)
 
     def serve(self, command: str) -> Typed:
-        """Type a command that serves Dagster's UI, wait until it does, and press Ctrl-C."""
+        """Type a command that serves Dagster's UI, wait until it does, and end it."""
         url = f"http://127.0.0.1:{self.environment['DAGSTER_DG_DEV_PORT']}/server_info"
         log, started = self.project / "server.log", time.monotonic()
         with log.open("w") as output:
@@ -111,7 +111,8 @@ def _answers(url: str) -> bool:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """The whole group: `make` has a shell of its own, and that the server."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
+        # Not SIGINT: a shell that started these tests in the background has it ignored.
+        os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
         os.killpg(process.pid, signal.SIGKILL)
