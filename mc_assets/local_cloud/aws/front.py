@@ -49,6 +49,7 @@ class Front:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ, populate_request=False)
         try:
+            _refuse_web_pages(request)
             answer = self._answer(request) or self._application(request)
         except AwsError as error:
             logger.info("%s refused: %s", request.headers.get("X-Amz-Target"), error.message)
@@ -80,6 +81,16 @@ class Front:
         if not self._training.serves(operation, content):
             return None
         return _json(self._training.answer(operation, content, _region(request)), 200)
+
+
+def _refuse_web_pages(request: Request) -> None:
+    """No client of AWS's names an origin; a browser does, of the page that makes it ask.
+
+    moto lets every page in (CORS), so one that a user visits could start training jobs here, which
+    run as the user.
+    """
+    if origin := request.headers.get("Origin"):
+        raise AwsError("AccessDenied", f"The local AWS is not for web pages ({origin[:80]}).", 403)
 
 
 def _rewind(request: Request) -> None:

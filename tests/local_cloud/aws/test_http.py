@@ -103,6 +103,21 @@ def test_header_with_an_underscore_passes_for_no_other(
     assert "StorageClass" not in found
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("OPTIONS", "/"), ("POST", "/"), ("GET", f"/{BUCKET}")]
+)
+def test_web_pages_are_refused(
+    connection: http.client.HTTPConnection, method: str, path: str
+) -> None:
+    """A page that is open in a browser on this machine may reach the port."""
+    headers = signed(Origin="https://example.org", **{"X-Amz-Target": "SageMaker.ListTrainingJobs"})
+    connection.request(method, path, b"{}", headers)
+    answer = connection.getresponse()
+    assert answer.status == 403
+    assert b"not for web pages" in answer.read()
+    assert answer.getheader("Access-Control-Allow-Origin") is None
+
+
 def test_client_that_leaves_changes_nothing(aws: Server) -> None:
     with socket.create_connection(("127.0.0.1", aws.port), 30) as client:
         head = f"PUT /{BUCKET}/left HTTP/1.1\r\nHost: s3\r\nAuthorization: {CREDENTIAL}\r\n"
