@@ -49,7 +49,6 @@ TYPED = (
     Step("mc-endpoint url", shows="https://127.0.0.1:"),
     Step("mc-endpoint key"),
     Step('eval "$(mc-endpoint curl)"', shows='"digits"'),
-    Step("make ui", serves=True),
     Step("dagster dev -w workspace.yaml", serves=True),
     Step(ALL, hyperparameters={"ridge": 100.0}),
     Step(f"{ALL} > run.log 2>&1 || grep -E 'Failure:|did not pass' run.log"),
@@ -97,6 +96,7 @@ AZURE_CLI = "tests/conformance/test_azure_cli_apps.py"
 # Command -> the test that types it, perhaps with names of its own.
 TYPED_ELSEWHERE = {
     "dg dev": "tests/e2e/test_ui.py::test_materialize_all_in_a_browser",
+    "make ui": "tests/e2e/test_ui.py::test_materialize_all_in_a_browser",  # it types `dg dev`
     "python benchmarks/local_clouds.py": (
         "tests/test_benchmarks.py::test_every_load_runs_without_an_error"
     ),
