@@ -43,6 +43,9 @@ ASSETS_QUERY = """{ assetNodes {
     name executionForLatestMaterialization { status runId }
   } } }
 } }"""
+RELOAD = """mutation {
+  reloadRepositoryLocation(repositoryLocationName: "mc_assets") { __typename }
+}"""
 RUNS_QUERY = "{ runsOrError { ... on Runs { results { runId status } } } }"
 
 
@@ -102,6 +105,11 @@ class DagsterUi:
         body = answer.json()
         assert "errors" not in body, json.dumps(body["errors"], indent=1)
         return body["data"]
+
+    def reload(self) -> None:
+        """Have it load the project's definitions as they are now."""
+        (answer,) = self.graphql(RELOAD).values()
+        assert answer["__typename"] == "WorkspaceLocationEntry", answer
 
     def runs(self) -> dict[str, str]:
         """Every run's status by its id, the newest first."""

@@ -29,7 +29,9 @@ from project_copy import LIFECYCLE, copy_project, write_lifecycle
 
 ASSETS = 6
 GRAPH_SIZE = (1000, 1200)
-PAGE_SIZE = (1200, 1000)
+PAGE_SIZE = (1200, 900)
+MIDDLE = (500, 600)
+BARS_MS = 3000  # until the steps' bars are where they belong
 # From the scale at which the UI opens a vertical graph to one at which all of it is in sight.
 STEPS_OUT = 6
 # What the graph's page is told of before: it is drawn downwards, and nothing else is open.
@@ -77,7 +79,11 @@ def graph(page: Page, ui: DagsterUi) -> None:
 
 def numbers(page: Page, ui: DagsterUi) -> None:
     """What is plotted of the training job, release after release."""
-    _open(page, f"{ui.url}/assets/mnist/trained_model?view=plots")
+    _open(page, f"{ui.url}/assets/mnist/trained_model?view=overview")
+    page.get_by_role("button", name="Plots").click()
+    page.get_by_text("test_accuracy", exact=True).first.scroll_into_view_if_needed()
+    page.mouse.move(*MIDDLE)
+    page.mouse.wheel(0, PAGE_SIZE[1])
     expect(page.get_by_text("test_accuracy", exact=True).first).to_be_visible()
 
 
@@ -94,9 +100,10 @@ def automation(page: Page, ui: DagsterUi) -> None:
 
 
 def run(page: Page, ui: DagsterUi) -> None:
-    """The log of the first run."""
-    _open(page, f"{ui.url}/runs/{next(reversed(ui.runs()))}")
-    expect(page.get_by_text("mnist__live_endpoint").first).to_be_visible()
+    """The log of the first run, as its training goes on."""
+    _open(page, f"{ui.url}/runs/{next(reversed(ui.runs()))}?logs=[training]")
+    expect(page.get_by_text("[training]").first).to_be_visible()
+    page.wait_for_timeout(BARS_MS)
 
 
 PICTURES: Mapping[str, Picture] = {
@@ -113,6 +120,7 @@ def _materialize_twice(page: Page, ui: DagsterUi, project: Path) -> None:
     page.evaluate(SETTLE)
     for seed in (1, 2):
         _set_seed(project, seed)
+        ui.reload()
         open_graph(page, ui)
         materialize_all(page)
         if (status := ui.wait_for_run()) != "SUCCESS":
