@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._utils.warnings import disable_dagster_warnings
 
 import mc_assets.defs
 from mc_assets.resources.artifact_store import ArtifactStore, RecordIOManager
@@ -21,7 +22,9 @@ ROOT = Path(__file__).parent.parent
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_definitions()
+    # Dagster tells of its own APIs in beta and preview, in some 40 lines at every command.
+    with disable_dagster_warnings():
+        return build_definitions()
 
 
 def build_definitions(

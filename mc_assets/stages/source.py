@@ -13,6 +13,7 @@ from dagster._utils.warnings import disable_dagster_warnings
 from mc_assets import idx
 from mc_assets.model_settings import ModelSettings
 from mc_assets.resources.dataset_source import CHUNK, MIRRORS, NPM_PACKAGE
+from mc_assets.stages.tracing import code
 
 PUBLIC = "the public MNIST files"
 
@@ -34,6 +35,8 @@ def build_asset(model: ModelSettings) -> dg.AssetsDefinition:
                     key,
                     group_name=model.name,
                     kinds={"file"},
+                    tags={"cloud": "none", "step": "source"},
+                    metadata=code(__file__),
                     owners=list(model.owners),
                     description="The four IDX files that the dataset is made from, where they come "
                     "from. Their version is the one that the dataset made from them has.",
