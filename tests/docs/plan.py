@@ -7,8 +7,6 @@ from typing import Any
 ALL = "dg launch --assets '*'"
 LIVE = """dg launch --assets 'key:"mnist/live_endpoint"'"""
 OVERRIDE = '{"config": {"override_reason": "why"}}'
-SWEEP = "dg launch --job sweep"
-DELETE = """ --config-json '{"ops": {"sweep_orphans": {"config": {"delete": true}}}}'"""
 # What cloud-setup.md says to type before the cloud target is tried on the local clouds.
 ON_LOCAL_CLOUDS = 'eval "$(mc-local env)" && '
 
@@ -54,7 +52,6 @@ TYPED = (
     Step(f"{ALL} > run.log 2>&1 || grep -E 'Failure:|did not pass' run.log"),
     Step("""dg launch --assets 'key:"mnist/onnx_model"'"""),
     Step("""dg launch --assets 'key:"mnist/onnx_model"+'"""),
-    Step("""dg launch --assets 'key:"mnist/staged_endpoint"+'"""),
     Step(LIVE),
     Step("dg launch --job checks"),
     Step("dg launch --job rollback"),
@@ -76,10 +73,11 @@ TYPED = (
         """{"retrain": true}}}}'"""
     ),
     Step('DAGSTER_HOME="$PWD/.dagster" dagster instance concurrency get --all'),
-    Step(SWEEP, shows="touched none"),
-    Step(SWEEP + DELETE),
-    Step(f"MC_TARGET=cloud {SWEEP}", first=ON_LOCAL_CLOUDS, shows="touched none"),
-    Step(f"MC_TARGET=cloud {SWEEP}{DELETE}", first=ON_LOCAL_CLOUDS),
+    Step("dg launch --job sweep", shows="touched none"),
+    Step(
+        """dg launch --job sweep --config-json '{"ops": {"sweep_orphans": """
+        """{"config": {"delete": true}}}}'"""
+    ),
     Step(f"MC_TARGET=cloud {ALL}", first=ON_LOCAL_CLOUDS),
     Step("MC_TARGET=cloud dg launch --job teardown", first=ON_LOCAL_CLOUDS, shows="Removed"),
     Step("dg launch --job teardown", shows="nothing to remove"),
