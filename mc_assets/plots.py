@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 WIDTH = 7.6  # inches
 BLUE, RED, PALE, INK = "#1f6f8b", "#c8374c", "#a9c7d2", "#222222"
-RIGHT = "#dcebf0"  # behind right answers, which would outshine the wrong ones in any scale
 MISTAKES_IN_A_ROW = 10
 LEAST_DIFFERENCE = 1e-9  # shown for what is equal to the last bit: a logarithm needs something
 
@@ -40,9 +39,17 @@ class Drawing:
 
     def png(self, dpi: int) -> bytes:
         """The same bytes for the same numbers, by the same matplotlib."""
-        buffer = io.BytesIO()
-        # Without the version that matplotlib notes.
-        self.figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from PIL import Image
+
+        self.figure.set_dpi(dpi)
+        canvas, buffer = FigureCanvasAgg(self.figure), io.BytesIO()
+        canvas.draw()
+        drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        # With a palette it has a third of the bytes, and is compressed in a third of the time.
+        drawn.quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+            buffer, "png"
+        )
         return buffer.getvalue()
 
 
@@ -113,10 +120,14 @@ def confusion_matrix(found: Evaluation) -> Drawing:
     figure = _figure(4.6)
     axes = _axes(figure, (0.09, 0.1, 0.88, 0.81), title)
     counts = np.array(found.confusion)
-    wrong = np.ma.masked_array(counts, np.eye(CLASSES, dtype=bool))
-    most = max(int(wrong.max()), 1)
-    axes.set_facecolor(RIGHT)
+    right = np.eye(CLASSES, dtype=bool)
+    most = max(int(counts[~right].max()), 1)
+    # Masked where there are none: beside a pale red the palette makes white a pale red too.
+    wrong = np.ma.masked_array(counts, right | (counts == 0))
     axes.imshow(wrong, cmap="Reds", vmin=0, vmax=1.2 * most, aspect="auto")
+    axes.imshow(
+        np.ma.masked_array(0.12 * right, ~right), cmap="Blues", vmin=0, vmax=1, aspect="auto"
+    )
     for digit, answer in np.argwhere(counts):
         is_dark = digit != answer and counts[digit, answer] > 0.6 * most
         colour = "white" if is_dark else INK

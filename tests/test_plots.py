@@ -73,8 +73,8 @@ def pixels(drawing: Drawing) -> np.ndarray:
 
 def test_the_small_one_is_small_and_the_full_one_is_full(draw: Callable[[], Drawing]) -> None:
     small, full = draw().png(SMALL_DPI), draw().png(FULL_DPI)
-    assert len(base64.b64encode(small)) < 60_000
-    assert len(full) < 400_000
+    assert len(base64.b64encode(small)) < 30_000
+    assert len(full) < 100_000
     width, height = Image.open(io.BytesIO(small)).size
     assert width <= 640
     assert height <= 400
@@ -95,7 +95,8 @@ def test_nothing_is_drawn_off_the_paper(draw: Callable[[], Drawing]) -> None:
     grey = np.asarray(Image.open(io.BytesIO(draw().png(SMALL_DPI))).convert("L"))
     assert grey.min() < 64, "there is nothing on it"
     edges = [grey[0], grey[-1], grey[:, 0], grey[:, -1]]
-    assert all((edge == 255).all() for edge in edges)
+    # The palette's white is a mean of whites.
+    assert all((edge > 250).all() for edge in edges)
 
 
 def test_samples_stand_in_the_column_of_their_digit() -> None:
@@ -138,9 +139,8 @@ def test_every_count_of_the_confusion_is_there_and_the_wrong_ones_are_red() -> N
     assert drawing.title == "Answers to each digit: 35 of 40 right"
     assert sorted(texts(drawing)) == ["1"] * 5 + ["3"] * 5 + ["4"] * 5
     shades = np.ma.asarray(drawing.figure.axes[0].images[0].get_array())
-    assert np.ma.getmaskarray(shades).tolist() == np.eye(10, dtype=bool).tolist()
-    assert shades[2, 8] == 1
-    assert shades.sum() == 5
+    assert shades.count() == 5
+    assert [int(shades[digit, 8]) for digit in range(5)] == [1] * 5
 
 
 def test_a_model_that_is_always_right_has_a_confusion_too() -> None:

@@ -97,13 +97,13 @@ def _reset(settings: LocalSettings, arguments: argparse.Namespace) -> int:
 @contextmanager
 def _spinner(doing: str) -> Iterator[None]:
     """What takes seconds, and for how long it has; nothing where nobody is looking."""
+    if not sys.stderr.isatty():  # nor is rich imported: scripts call this often
+        yield
+        return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)  # what `mc-local env` prints to stdout is read by a shell
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield
-        return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task(doing, total=None)
