@@ -23,6 +23,6 @@ def test_what_is_quick_says_nothing_on_its_way_and_is_counted_whole() -> None:
     said: list[str] = []
     transfer = Transfer("Uploading it", said.append, total=8_000_000, pause=600)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(transfer.add, [100] * 80_000))
+        list(threads.map(transfer.add, [10_000] * 800))
     assert said == []
     assert str(transfer) == "8.0 of 8.0 MB"
