@@ -12,6 +12,7 @@ SHELL = frozenset({"", "bash", "sh"})
 # What a code span in a sentence or a table begins with if it is to be typed; alone it is a name.
 PROGRAMS = re.compile(
     r"(\w+=\S+ )*(aws|az|curl|dagster|dg|eval|make|mc-[a-z]+|pip|pytest|python|source|uv) \S"
+    r"|mc-(check|lineage)$"
 )
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")

@@ -22,15 +22,17 @@ from project_copy import ROOT, copy_project, write_lifecycle
 from summary import tell
 
 TITLE = "commands in the documents"
-# As operating.md writes a version that was live.
-EXAMPLE_VERSION = "c30b6df3"
-LAST_RELEASE = """
+# What the documents write for a version -> how the one that it has here is found.
+HISTORY = """
 from mc_assets.artifacts import ReleaseHistory
 from mc_assets.definitions import build_resources
 store = build_resources("local")["artifact_store"]
 history = store.read_record("records/mnist/live_endpoint.history.json", ReleaseHistory)
-print(history.releases[-1].version[:8])
 """
+EXAMPLES = {
+    "c30b6df3": f"{HISTORY}print(history.releases[-1].version[:8])",
+    "09d9c501": f"""{HISTORY}print(history.releases[-1].lineage["mnist/dataset"][:8])""",
+}
 
 
 @pytest.fixture
@@ -53,6 +55,12 @@ def lifecycle(mnist_subset: Path, tmp_path: Path) -> dict[str, Any]:
             "max_latency_p95_ms": 60_000,
             "bake_max_latency_p95_ms": 60_000,
             "bake_seconds": 1,
+        },
+        "automation": {
+            "retraining": {"cron": "0 3 * * 1", "timezone": "Europe/London"},
+            "on_change": {"cron": "0 * * * *", "timezone": "Europe/London"},
+            "live_check": {"cron": "0 6 * * *", "timezone": "Europe/London"},
+            "notifications": {"webhook": "MC_WEBHOOK_URL"},
         },
     }
 
@@ -125,10 +133,10 @@ def test_commands_go_well_one_after_the_other(
 
 def _type(shell: Shell, step: Step) -> Typed:
     command = step.command
-    if EXAMPLE_VERSION in command:
-        told = shell.type(f"python -c '{LAST_RELEASE}'")
+    for example in [example for example in EXAMPLES if example in command]:
+        told = shell.type(f"python -c '{EXAMPLES[example]}'")
         assert told.exit_code == 0, str(told)
-        command = command.replace(EXAMPLE_VERSION, told.output.split()[-1])
+        command = command.replace(example, told.output.split()[-1])
     if step.serves:
         return shell.serve(command)
     return shell.type(step.first + command, step.answer)
