@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import dagster as dg
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mc_assets.automation.choices import Automation
 from mc_assets.automation.conditions import automated, build_on_change
 from mc_assets.automation.jobs import build_checks_job, build_teardown_job
 from mc_assets.automation.notifications import build_notifications
 from mc_assets.automation.rollback import build_rollback_job
 from mc_assets.automation.schedules import build_live_check, build_retraining
 from mc_assets.automation.sweep import build_sweep_job
+from mc_assets.automation_settings import Automation
 from mc_assets.cost import Budget, Prices
 from mc_assets.hosting import Hosting, PlanKind, SiteUpdateStrategy
 from mc_assets.model_settings import Gates, ModelSettings

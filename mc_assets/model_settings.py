@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mc_assets.automation.choices import Automation
+from mc_assets.automation_settings import Automation
 from mc_assets.cost import Budget
 from mc_assets.hosting import Hosting
 from mc_assets.ownership import RETENTION_DAYS

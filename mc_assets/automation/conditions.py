@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from mc_assets.automation.choices import Freshness, OnChange
+from mc_assets.automation_settings import Freshness, OnChange
 from mc_assets.model_settings import ModelSettings
 from mc_assets.stages import live_endpoint, source
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 
-from mc_assets.automation.choices import Notifications
+from mc_assets.automation_settings import Notifications
 from mc_assets.failure_text import failure_text
 from mc_assets.model_settings import ModelSettings
 
