@@ -1,5 +1,6 @@
 """Things planted on both local clouds, ours and other people's; and what became of them."""
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -81,15 +82,15 @@ class Garden:
     def job(self, name: str, tags: Mapping[str, str], script: str = WAIT) -> str:
         """A training job in progress, until the garden is cleared."""
         store, name = self.graph.store, f"{self.graph.name}-{name}"
+        # One key for each script: a job fetches its own when it starts, after the next was put.
+        code = f"planted/{self.graph.name}-{hashlib.sha256(script.encode()).hexdigest()[:8]}.tar.gz"
         settings = TrainingSettings(environment={"GATE": str(self.folder / "gate")})
         request = training_job_request(
             settings,
             image=IMAGE,
             role_arn=store.target.connection.sagemaker_role_arn,
             region=store.target.connection.region,
-            source_uri=store.put_bytes(
-                f"planted/{self.graph.name}.tar.gz", archive({"train.py": script.encode()})
-            ).uri,
+            source_uri=store.put_bytes(code, archive({"train.py": script.encode()})).uri,
             channels={"none": ""},
             output_uri=store.uri(f"{self.graph.name}/jobs"),
             checkpoint_uri="",

@@ -168,7 +168,15 @@ class AzureFunctions(dg.ConfigurableResource):
                 if slot
                 else apps.list_host_keys(group, name)
             )
-            return (keys.function_keys or {})["default"]
+        key = (keys.function_keys or {}).get("default")
+        if key is None:
+            raise dg.Failure(
+                f"{name} has no function key named default, which its checks call it with: `az "
+                f"functionapp keys set -g {group} -n {name} --key-type functionKeys --key-name "
+                "default` makes one.",
+                allow_retries=False,
+            )
+        return key
 
     def swap(self, app: FunctionApp) -> None:
         """Exchange a slot with production."""

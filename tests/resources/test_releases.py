@@ -117,6 +117,22 @@ def test_no_secret_is_said(released: Released) -> None:
     assert [secret for secret in secrets if secret in said] == []
 
 
+def test_a_key_that_somebody_deleted_is_named_with_the_way_to_make_it(released: Released) -> None:
+    azure, app = released.lab.azure, released.live.app
+    key = azure.function_key(app.group, app.name, None)
+    secrets = azure.web.web_apps
+    secrets.delete_host_secret(app.group, app.name, "functionKeys", "default")
+    try:
+        with pytest.raises(dg.Failure, match="has no function key named default"):
+            azure.function_key(app.group, app.name, None)
+    finally:
+        value = {"name": "default", "value": key}
+        secrets.create_or_update_host_secret(
+            app.group, app.name, "functionKeys", "default", {"properties": value}
+        )
+    assert azure.function_key(app.group, app.name, None) == key
+
+
 def test_a_package_that_cannot_be_imported_is_refused_with_its_traceback(
     released: Released, tmp_path: Path
 ) -> None:
