@@ -33,7 +33,7 @@ PAGE_SIZE = (1200, 900)
 MIDDLE = (500, 600)
 BARS_MS = 3000  # until the steps' bars are where they belong
 # From the scale at which the UI opens a vertical graph to one at which all of it is in sight.
-STEPS_OUT = 6
+STEPS_OUT = 7
 # What the graph's page is told of before: it is drawn downwards, and nothing else is open.
 SETTLE = """() => {
     localStorage.setItem('asset-graph-direction', '"vertical"');
@@ -96,13 +96,17 @@ def checks(page: Page, ui: DagsterUi) -> None:
 def automation(page: Page, ui: DagsterUi) -> None:
     """The schedules and sensors, and whether they are on."""
     _open(page, f"{ui.url}/automation")
-    expect(page.get_by_text("Loading", exact=False)).to_have_count(0)
+    for name in ("retraining", "live_check", "on_change", "notifications"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
 
 
 def run(page: Page, ui: DagsterUi) -> None:
     """The log of the first run, as its training goes on."""
     _open(page, f"{ui.url}/runs/{next(reversed(ui.runs()))}?logs=[training]")
     expect(page.get_by_text("[training]").first).to_be_visible()
+    page.wait_for_timeout(BARS_MS)
+    page.mouse.move(MIDDLE[0], PAGE_SIZE[1] - 200)
+    page.mouse.wheel(0, -3 * PAGE_SIZE[1])
     page.wait_for_timeout(BARS_MS)
 
 
