@@ -58,8 +58,6 @@ TYPED = (
     Step("dg launch --job checks"),
     Step("dg launch --job live_check"),
     Step("mc-check"),
-    Step("mc-check mnist/onnx_model", shows="parity"),
-    Step("mc-check mnist/onnx_model:parity", shows="parity"),
     Step("""dg launch --assets 'tag:cloud=aws'"""),
     Step("dagster schedule start retraining", shows="Started"),
     Step("dagster schedule start live_check", shows="Started"),
@@ -104,11 +102,16 @@ PAGES_TYPED = {
     "docs/local-clouds.md": "tests/conformance/test_local_clouds_page.py::test_no_block_is_left_out"
 }
 
+CHECKS = "tests/test_check_command.py"
 AZURE_CLI = "tests/conformance/test_azure_cli_apps.py"
 # Command -> the test that types it, perhaps with names of its own.
 TYPED_ELSEWHERE = {
     "dg dev": "tests/e2e/test_ui.py::test_materialize_all_in_a_browser",
     "make ui": "tests/e2e/test_ui.py::test_materialize_all_in_a_browser",  # it types `dg dev`
+    "mc-check mnist/onnx_model": f"{CHECKS}::test_one_check_all_of_an_asset_and_nothing_materialised",
+    "mc-check mnist/onnx_model:parity": (
+        f"{CHECKS}::test_one_check_all_of_an_asset_and_nothing_materialised"
+    ),
     "python benchmarks/local_clouds.py": (
         "tests/test_benchmarks.py::test_every_load_runs_without_an_error"
     ),

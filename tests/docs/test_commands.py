@@ -114,7 +114,7 @@ def test_a_test_that_is_named_exists(test: str) -> None:
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 @pytest.mark.skipif(
     not (BIN.parent / ".ready").exists(), reason="this environment was not made by `make`"
 )
