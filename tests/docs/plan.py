@@ -108,7 +108,9 @@ AZURE_CLI = "tests/conformance/test_azure_cli_apps.py"
 TYPED_ELSEWHERE = {
     "dg dev": "tests/e2e/test_ui.py::test_materialize_all_in_a_browser",
     "make ui": "tests/e2e/test_ui.py::test_materialize_all_in_a_browser",  # it types `dg dev`
-    "mc-check mnist/onnx_model": f"{CHECKS}::test_one_check_all_of_an_asset_and_nothing_materialised",
+    "mc-check mnist/onnx_model": (
+        f"{CHECKS}::test_one_check_all_of_an_asset_and_nothing_materialised"
+    ),
     "mc-check mnist/onnx_model:parity": (
         f"{CHECKS}::test_one_check_all_of_an_asset_and_nothing_materialised"
     ),
