@@ -28,10 +28,10 @@ from ports import free_ports
 from project_copy import LIFECYCLE, copy_project, write_lifecycle
 
 ASSETS = 6
-GRAPH_SIZE = (1000, 1200)
+GRAPH_SIZE = (1000, 1340)
 PAGE_SIZE = (1200, 900)
 MIDDLE = (500, 600)
-BARS_MS = 3000  # until the steps' bars are where they belong
+BARS_MS = 3000  # until bars and rows are where they belong
 # From the scale at which the UI opens a vertical graph to one at which all of it is in sight.
 STEPS_OUT = 7
 # What the graph's page is told of before: it is drawn downwards, and nothing else is open.
@@ -98,6 +98,7 @@ def automation(page: Page, ui: DagsterUi) -> None:
     _open(page, f"{ui.url}/automation")
     for name in ("retraining", "live_check", "on_change", "notifications"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    page.wait_for_timeout(BARS_MS)
 
 
 def run(page: Page, ui: DagsterUi) -> None:
